@@ -1,0 +1,152 @@
+"""The command line: ``keywordsai serve`` and ``keywordsai quickstart``.
+
+Exit codes: 0 all went well, 2 an option cannot be used as given (one line on
+standard error says which). Nothing of the server is imported before a command
+asks for it: its extra may not be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from keywordsai._version import version
+from keywordsai.errors import ConfigurationError
+from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_KEY_VARIABLE = "KEYWORDSAI_SERVER_API_KEY"
+_UNUSABLE = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_UNUSABLE, f"{self.prog}: {message}\n")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text!r}")
+    if int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text}")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="keywordsai", description="Log LLM calls, and run a log server locally."
+    )
+    parser.add_argument("--version", action="version", version=version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="run the local log server",
+        description="Run the local log server until Ctrl-C or SIGTERM.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; others need a key"
+    )
+    serve.add_argument(
+        "--port",
+        default=DEFAULT_PORT,
+        type=_port,
+        help="port to listen on, 0 for a free one",
+    )
+    serve.add_argument(
+        "--database",
+        default=DEFAULT_DATABASE,
+        help="where the logs are kept",
+    )
+    serve.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help=f"the one key to take, else any; better set {_KEY_VARIABLE}, since "
+        "others on the machine can read a command line",
+    )
+    commands.add_parser(
+        "quickstart",
+        help="log two calls to a server of its own and read them back",
+        description="Log two calls to a server of its own and read them back.",
+    )
+    return parser
+
+
+async def _serve(*, host: str, port: int, database: str, api_key: str | None) -> None:
+    from keywordsai.server.app import running  # noqa: PLC0415 - an extra
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Where there are no such handlers (Windows), Ctrl-C raises instead.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    server = running(host=host, port=port, database=database, api_key=api_key)
+    async with server as url:
+        print(f"Keywords AI log server listening on {url}")
+        print(f"Point a client at it: KEYWORDSAI_BASE_URL={url}/api", flush=True)
+        await stop.wait()
+
+
+def _run(options: argparse.Namespace) -> int:
+    import keywordsai.server.app  # noqa: F401, PLC0415 - says early what is missing
+
+    if options.command == "quickstart":
+        from keywordsai.quickstart import run  # noqa: PLC0415 - this command only
+
+        return run()
+    logging.basicConfig(level=logging.WARNING)
+    api_key = options.api_key
+    if api_key is None:
+        api_key = os.environ.get(_KEY_VARIABLE) or None
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(
+            _serve(
+                host=options.host,
+                port=options.port,
+                database=options.database,
+                api_key=api_key,
+            )
+        )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The arguments, by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return _run(_parser().parse_args(argv))
+    except SystemExit as stop:  # argparse's way to end: help, version, an error
+        return stop.code if isinstance(stop.code, int) else 0
+    except ConfigurationError as error:
+        message = str(error)
+    except BrokenPipeError:  # whoever was reading has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sqlalchemy":
+            raise
+        message = (
+            "this needs the server extra; in a clone of the project: "
+            "pip install '.[server]'"
+        )
+    print(f"keywordsai: {' '.join(message.split())}", file=sys.stderr)
+    return _UNUSABLE

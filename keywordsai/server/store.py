@@ -1,0 +1,280 @@
+"""The logs in a database.
+
+SQLAlchemy Core throughout, so that another database is another URL; what only
+SQLite needs is in `_sqlite_engine`. Every method may be called from any thread,
+and raises SQLAlchemy's errors as they come, without the values (they are logs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from keywordsai.errors import ConfigurationError
+from keywordsai.server.filters import clause
+from keywordsai.server.tables import attributes, logs, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from keywordsai.server.query import ListQuery
+
+__all__ = ["Found", "NewLog", "Store", "StoredLog"]
+
+_BUSY_TIMEOUT = 10_000  # milliseconds to wait for another process's transaction
+_READERS = 4
+_CHUNK = 500  # parameters in one IN (...), well below any database's limit
+
+
+@attrs.frozen(kw_only=True)
+class NewLog:
+    """A log about to be stored.
+
+    Attributes:
+        id: 32 hex digits.
+        created: The instant of its arrival, microseconds.
+        timestamp: Its own instant, microseconds.
+        body: The JSON text as it came.
+        columns: What lists sort and filter by, by the column's name.
+        attributes: Rows for the other values that filters may name.
+        idempotency: A digest; of two logs with the same one the first is kept.
+    """
+
+    id: str
+    created: int
+    timestamp: int
+    body: str = attrs.field(repr=False)
+    columns: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    attributes: Sequence[Mapping[str, Any]] = attrs.field(default=(), repr=False)
+    idempotency: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StoredLog:
+    """A log as it is stored: its id, its instant in microseconds, its JSON text."""
+
+    id: str
+    timestamp: int
+    body: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """A page of logs, and how many logs match on all pages together."""
+
+    count: int
+    logs: Sequence[StoredLog]
+
+
+class Store:
+    """The logs of one database; open one with `Store.open`, and close it.
+
+    Creates go through one connection and reads through others, so that a long
+    list does not hold up a create.
+    """
+
+    def __init__(
+        self, *, writer: sa.Engine, reader: sa.Engine, shared: bool = False
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        # Where both are one connection, its users take turns.
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if shared else contextlib.nullcontext()
+        )
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Connect, and make the tables if they are not there.
+
+        Args:
+            url: As SQLAlchemy takes it: ``sqlite:///logs.db`` is a file in the
+                current folder, ``sqlite://`` is memory.
+
+        Raises:
+            ConfigurationError: There is no such database, or none can be made.
+        """
+        try:
+            parsed = sa.make_url(url)
+        except (sa.exc.ArgumentError, ValueError):
+            raise ConfigurationError(
+                "database: expected a URL such as sqlite:///keywordsai.db"
+            ) from None
+        if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+            raise ConfigurationError(
+                f"database: {parsed.drivername} is not supported, expected a URL "
+                "such as sqlite:///keywordsai.db"
+            )
+        try:
+            store = cls._connect(parsed)
+        except (sa.exc.SQLAlchemyError, TypeError, ValueError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise ConfigurationError(
+                f"database: cannot use {parsed.render_as_string()}: {reason}"
+            ) from error
+        return store
+
+    @classmethod
+    def _connect(cls, url: sa.URL) -> Store:
+        if (url.database or "") in {"", ":memory:"} or "mode=memory" in str(url):
+            engine = _sqlite_engine(url, writes=True, poolclass=StaticPool)
+            store = cls(writer=engine, reader=engine, shared=True)
+        else:
+            store = cls(
+                writer=_sqlite_engine(url, writes=True, pool_size=1, max_overflow=0),
+                reader=_sqlite_engine(url, pool_size=_READERS, max_overflow=0),
+            )
+        try:
+            metadata.create_all(store._writer)
+            store.find_one("")
+        except sa.exc.SQLAlchemyError:
+            store.close()
+            raise
+        return store
+
+    def add(self, new: Sequence[NewLog]) -> list[str]:
+        """Store logs in one transaction, all or none.
+
+        Returns:
+            For each log the id it is stored under: that of an earlier log if
+            its idempotency digest was there before.
+        """
+        try:
+            with self._turn:
+                return self._add(new)
+        except sa.exc.IntegrityError:
+            # Another process stored one of the digests in between (not with SQLite,
+            # where one writes at a time): look again.
+            with self._turn:
+                return self._add(new)
+
+    def _add(self, new: Sequence[NewLog]) -> list[str]:
+        with self._writer.begin() as connection:
+            known = _known(connection, [log.idempotency for log in new])
+            fresh: list[NewLog] = []
+            ids = []
+            for log in new:
+                if log.idempotency is None:
+                    fresh.append(log)
+                    ids.append(log.id)
+                    continue
+                stored = known.setdefault(log.idempotency, log.id)
+                if stored == log.id:
+                    fresh.append(log)
+                ids.append(stored)
+            if fresh:
+                connection.execute(sa.insert(logs), [_log_row(log) for log in fresh])
+            named = [
+                {"log_id": log.id, **attribute}
+                for log in fresh
+                for attribute in log.attributes
+            ]
+            if named:
+                connection.execute(sa.insert(attributes), named)
+        return ids
+
+    def find_one(self, log_id: str) -> StoredLog | None:
+        """The log of that id, None if there is none."""
+        query = sa.select(logs.c.id, logs.c.timestamp, logs.c.body)
+        with self._turn, self._reader.connect() as connection:
+            found = connection.execute(query.where(logs.c.id == log_id)).first()
+        return None if found is None else _stored(found)
+
+    def find(self, query: ListQuery) -> Found:
+        """A page of the logs that match, and the number of all that do."""
+        matching = sa.and_(
+            logs.c.timestamp.between(query.start, query.end),
+            *(clause(condition) for condition in query.conditions),
+        )
+        column, log_id = logs.c[query.sort_by], logs.c.id
+        order = [column.desc() if query.descending else column.asc()]
+        if query.sort_by != "id":
+            order = [
+                order[0].nulls_last(),
+                log_id.desc() if query.descending else log_id.asc(),
+            ]
+        # Ids first: sorting must not carry the bodies along.
+        page = sa.select(logs.c.id).where(matching).order_by(*order)
+        page = page.limit(query.page_size).offset(query.offset)
+        with self._turn, self._reader.connect() as connection:
+            counting = sa.select(sa.func.count()).select_from(logs).where(matching)
+            count = connection.execute(counting).scalar_one()
+            ids = connection.execute(page).scalars().all()
+            bodies: dict[str, StoredLog] = {}
+            for start in range(0, len(ids), _CHUNK):
+                chunk = sa.select(logs.c.id, logs.c.timestamp, logs.c.body).where(
+                    logs.c.id.in_(ids[start : start + _CHUNK])
+                )
+                found = map(_stored, connection.execute(chunk))
+                bodies.update((log.id, log) for log in found)
+        return Found(count=count, logs=[bodies[found] for found in ids])
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _known(connection: sa.Connection, digests: list[str | None]) -> dict[str, str]:
+    """The ids of the logs stored before under any of the digests."""
+    asked = [digest for digest in digests if digest is not None]
+    known: dict[str, str] = {}
+    for start in range(0, len(asked), _CHUNK):
+        query = sa.select(logs.c.idempotency, logs.c.id).where(
+            logs.c.idempotency.in_(asked[start : start + _CHUNK])
+        )
+        known.update((digest, log_id) for digest, log_id in connection.execute(query))
+    return known
+
+
+def _log_row(log: NewLog) -> dict[str, Any]:
+    return {
+        **log.columns,
+        "id": log.id,
+        "created": log.created,
+        "timestamp": log.timestamp,
+        "idempotency": log.idempotency,
+        "body": log.body,
+    }
+
+
+def _stored(found: Any) -> StoredLog:
+    return StoredLog(id=found.id, timestamp=found.timestamp, body=found.body)
+
+
+def _sqlite_engine(url: sa.URL, *, writes: bool = False, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT / 1000},
+        hide_parameters=True,  # an error must not quote a log
+        **options,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        # With a write-ahead log, reads and the one writer do not wait for each
+        # other. NORMAL: a commit is with the operating system, so it outlives
+        # this process however it ends; FULL would wait for the disk on every
+        # create to outlive a power cut too, too dear for a local server.
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+        if writes:
+            connection.isolation_level = None  # `begin` below says it instead
+
+    if writes:
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            # Python's driver would begin only at the first insert: what was looked
+            # up before it could be out of date by then, if another process writes.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

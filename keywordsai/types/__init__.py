@@ -1,0 +1,1 @@
+"""Where version 1 of this SDK had its types."""

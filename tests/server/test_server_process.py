@@ -1,0 +1,230 @@
+"""The command line, and the server as a process: start, stop, crash, restart."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from server_tools import (
+    call,
+    clean_environment,
+    create,
+    get,
+    listed,
+    run,
+    serving,
+    stopped,
+)
+
+from keywordsai.cli import main
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_and_nothing_is_lost(database, number):
+    with serving(database) as (process, url):
+        made = create(url, {"model": "m"})
+        assert stopped(process, number) == (0, "", "")
+    with serving(database) as (_, url):
+        assert get(url, made)["as_sent"] == {"model": "m"}
+
+
+def test_creates_under_way_are_committed_before_it_stops(database):
+    with serving(database) as (process, url), ThreadPoolExecutor(8) as pool:
+
+        def keep_creating():
+            made = []
+            with contextlib.suppress(
+                OSError, http.client.HTTPException
+            ):  # until it is gone
+                while True:
+                    made.append(create(url, {"n": len(made)}))
+            return made
+
+        running = [pool.submit(keep_creating) for _ in range(8)]
+        while listed(url)["count"] < 50:
+            pass
+        assert stopped(process) == (0, "", "")
+        made = [log_id for future in running for log_id in future.result()]
+    with serving(database) as (_, url), ThreadPoolExecutor(8) as pool:
+        assert len(made) >= 50
+        assert [
+            found["id"] for found in pool.map(lambda log_id: get(url, log_id), made)
+        ] == made
+
+
+def test_what_was_answered_outlives_a_kill(database):
+    with serving(database) as (process, url):
+        made = [create(url, {"n": n}) for n in range(5)]
+        process.kill()
+        process.wait()
+    with serving(database) as (_, url):
+        assert [row["id"] for row in listed(url, sort_by="id")["results"]] == made
+
+
+def test_an_idempotency_key_holds_over_a_restart(database, tmp_path):
+    again = {"Idempotency-Key": "a-key-never-stored"}
+    with serving(database) as (process, url):
+        first = call(
+            f"{url}/request-logs/create",
+            "POST",
+            {"n": 1},
+            headers=again,
+            key="account-key",
+        )
+        stopped(process)
+    with serving(database) as (process, url):
+        second = call(
+            f"{url}/request-logs/create",
+            "POST",
+            {"n": 2},
+            headers=again,
+            key="account-key",
+        )
+        assert (second.status, second.body) == (201, first.body)
+        assert listed(url)["count"] == 1
+        stopped(process)
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"a-key-never-stored" not in stored
+    assert b"account-key" not in stored
+
+
+def test_two_servers_share_one_file(database):
+    with (
+        serving(database) as (_, one),
+        serving(database) as (_, two),
+        ThreadPoolExecutor(16) as pool,
+    ):
+
+        def store(n):
+            return create(
+                (one, two)[n % 2], {"n": n}, headers={"Idempotency-Key": str(n // 2)}
+            )
+
+        ids = list(pool.map(store, range(40)))
+        assert ids[0::2] == ids[1::2]
+        assert listed(one)["count"] == listed(two)["count"] == 20
+
+
+def test_the_key_from_the_environment_and_from_the_command_line(database):
+    with serving(database, KEYWORDSAI_SERVER_API_KEY="secret") as (process, url):
+        assert call(f"{url}/request-logs/list", key="secret").status == 200
+        assert call(f"{url}/request-logs/list", key="other").status == 401
+        assert stopped(process) == (0, "", "")
+    with serving(
+        database, "--api-key", "stated", KEYWORDSAI_SERVER_API_KEY="secret"
+    ) as (_, url):
+        assert call(f"{url}/request-logs/list", key="stated").status == 200
+        assert call(f"{url}/request-logs/list", key="secret").status == 401
+
+
+def test_another_host_with_a_key(database):
+    with serving(database, "--host", "0.0.0.0", "--api-key", "k") as (_, url):
+        port = url.rpartition(":")[2]
+        assert call(f"http://127.0.0.1:{port}/request-logs/list", key="k").status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::", ""])
+def test_another_host_without_a_key_is_refused(host, capsys, monkeypatch, database):
+    monkeypatch.delenv("KEYWORDSAI_SERVER_API_KEY", raising=False)
+    assert main(["serve", "--host", host, "--database", database, "--port", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "needs an API key" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
+def test_loopback_needs_no_key(host, database):
+    with serving(database, "--host", host) as (_, url):
+        assert call(f"{url}/healthz", key=None).status == 200
+
+
+def unusable_databases(folder):
+    (folder / "text.db").write_text("this is no database, " * 100)
+    newer = sqlite3.connect(folder / "other.db")
+    newer.execute("CREATE TABLE logs (something TEXT)")
+    newer.close()
+    return [
+        f"sqlite:///{folder}/missing/logs.db",
+        f"sqlite:///{folder}",
+        f"sqlite:///{folder}/text.db",
+        f"sqlite:///{folder}/other.db",
+        "postgresql://user:secret@localhost/logs",
+        "nonsense",
+        "",
+        "sqlite+aiosqlite://",
+        "nosuch://x",
+        "sqlite:///a?timeout=x",
+    ]
+
+
+def test_unusable_options(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("KEYWORDSAI_SERVER_API_KEY", raising=False)
+    cases = [
+        (["--database", database, "--port", "0"], "database: ")
+        for database in unusable_databases(tmp_path)
+    ]
+    cases += [
+        (["--port", port], "--port")
+        for port in ("x", "-1", "65536", "1.5", "999999999")
+    ]
+    cases += [
+        (["--api-key", key, "--database", "sqlite://"], "api_key")
+        for key in ("", "a b", "a\nb")
+    ]
+    cases += [(["--nonsense"], "--nonsense")]
+    for arguments, words in cases:
+        assert main(["serve", *arguments]) == 2, arguments
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert words in err
+        assert err.count("\n") == 1, err
+        assert "secret" not in err
+    assert main([]) == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_a_port_in_use(database):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, out, err = run("serve", "--port", str(port), "--database", database)
+    assert (code, out) == (2, "")
+    assert (
+        err
+        == f"keywordsai: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+    )
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()
+    assert main(["serve", "--help"]) == 0
+    assert "KEYWORDSAI_SERVER_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["serve", "quickstart"])
+def test_without_the_extra_it_says_what_to_install(command, tmp_path):
+    (tmp_path / "sqlalchemy.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'sqlalchemy'\", name='sqlalchemy')\n"
+    )
+    code = "import sys; from keywordsai.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(PYTHONPATH=str(tmp_path)),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "keywordsai: this needs the server extra; in a clone of the project: pip install '.[server]'\n"
+    )
