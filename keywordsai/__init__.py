@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from keywordsai._version import version
+from keywordsai.delivery.counts import DeliveryStats, FlushResult
 from keywordsai.errors import (
     APIStatusError,
     AuthenticationError,
@@ -64,6 +65,8 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "Customer",
+    "DeliveryStats",
+    "FlushResult",
     "FunctionCall",
     "FunctionDefinition",
     "HTTPRequest",

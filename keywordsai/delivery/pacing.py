@@ -36,6 +36,7 @@ class Pacing:
         window: Requests that may be in flight now.
         in_flight: Requests that are.
         not_before: No request starts before this.
+        floor: Nor before this, which the server asked for.
         failures: Failures of the server in a row.
         last_success: When a request last succeeded.
         refused: Whether the key was refused last.
@@ -45,6 +46,7 @@ class Pacing:
     window: int = 1
     in_flight: int = 0
     not_before: float = 0.0
+    floor: float = 0.0
     failures: int = 0
     last_success: float = float("-inf")
     refused: bool = False
@@ -65,7 +67,7 @@ class Pacing:
         self.last_success = now
         self.failures = 0
         self.refused = False
-        self.not_before = 0.0
+        self.not_before = self.floor = 0.0
         self.window = min(self.concurrency, self.window * 2)
 
     def failed(
@@ -89,14 +91,14 @@ class Pacing:
             so that the log alone is to blame.
         """
         self.in_flight -= 1
-        floor = now + (retry_after or 0.0)
+        self.floor = max(self.floor, now + (retry_after or 0.0))
         if self.last_success > since and retry_after is None:
             return False
         if now >= self.not_before:  # else one of many that failed together
             self.failures += 1
             self.not_before = now + back_off(self.failures, jitter)
         self.window = 1
-        self.not_before = max(self.not_before, floor)
+        self.not_before = max(self.not_before, self.floor)
         return True
 
     def key_refused(self, now: float) -> bool:
@@ -104,5 +106,9 @@ class Pacing:
         self.in_flight -= 1
         news, self.refused = not self.refused, True
         self.window = 1
-        self.not_before = now + _LONGEST_WAIT
+        self.not_before = self.floor = now + _LONGEST_WAIT
         return news
+
+    def hurry(self) -> None:
+        """There is no time left for patience: only what the server asked for holds."""
+        self.not_before = self.floor

@@ -11,30 +11,43 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import Any
 
 import attrs
 
 from keywordsai._logging import logger
-from keywordsai.delivery.counts import Counts
+from keywordsai.delivery.counts import Ledger
 from keywordsai.delivery.pacing import Pacing, back_off
-from keywordsai.delivery.spool import Entry, Spool
+from keywordsai.delivery.source import Job, Source
+from keywordsai.delivery.spool import Entry
 from keywordsai.errors import APIStatusError, ProtocolError, TransportError
 from keywordsai.transport.base import HTTPResponse
 
-__all__ = ["IDLE", "Idle", "Job", "Limits", "Outcome", "Scheduler", "Source"]
+__all__ = ["IDLE", "Idle", "Limits", "Outcome", "Scheduler"]
 
 Outcome = HTTPResponse | APIStatusError | TransportError
 
 _TAKEN_AT_ONCE = 200
-_BULK_LOGS = 500
-_BULK_BYTES = 5_000_000
+_MOST_SET_BACK = 1000
+_READ_AGAIN = 1.0  # seconds after a queue could not be read
 _REFUSED_LOG = frozenset({400, 413, 422})
 _REFUSED_KEY = frozenset({401, 403})
 _NO_BULK = frozenset({404, 405})
+_NEWS = {
+    "refused": (
+        "the service refused logs (status %d); they are kept as dead, with what it "
+        "said: see stats().dead, and `keywordsai spool list`"
+    ),
+    "key": (
+        "the service refused the API key (status %d): logs are kept, and one is tried "
+        "each minute; set a valid key"
+    ),
+}
 
 
 class Idle(Enum):
@@ -54,84 +67,75 @@ class Limits:
         concurrency: Most requests in flight.
         bulk: Whether many logs go in one request.
         max_age: Seconds after which a pending log is dropped.
+        max_dead: Most refused logs that are kept.
+        max_dead_bytes: Most bytes of them.
     """
 
     concurrency: int = 16
     bulk: bool = False
     max_age: float = 72 * 3600.0
-
-
-@attrs.define(eq=False)
-class Source:
-    """A spool that is being delivered.
-
-    Attributes:
-        spool: The queue.
-        alone: Up to this id logs go alone, unless they are in a batch: who had
-            the spool before may have sent them so.
-        after: Up to this id logs were taken to be sent.
-        settled: Logs that were delivered and not yet taken out.
-        batches: The batches among them.
-    """
-
-    spool: Spool
-    alone: int = 0
-    after: int = 0
-    settled: list[int] = attrs.field(factory=list)
-    batches: set[str] = attrs.field(factory=set)
-
-
-@attrs.define(eq=False)
-class Job:
-    """One request to make: a log, or a batch of them."""
-
-    source: Source
-    entries: Sequence[Entry]
-    batch: str | None = None
-    failures: int = 0
-    trouble: float | None = None
-    started: float = 0.0
-    was_stale: bool = False
-
-    @property
-    def key(self) -> str:
-        """The idempotency key, the same however often it is sent."""
-        return self.batch or self.entries[0].key
+    max_dead: int = 100_000
+    max_dead_bytes: int = 2**30
 
 
 class Scheduler:
     """The logs of one account, from their spools to their end.
 
     Args:
-        counts: Where every log's end is counted.
+        ledger: Where every log's end is counted.
         limits: How they are delivered.
         clock: Seconds that never go back.
-        wall: Unix time, for the age of logs.
         jitter: Random numbers from 0 to 1.
-        on_drop: Called with a log's body and the reason when it is given up.
+        on_drop: Called with a log and the reason when it is given up; never while
+            a lock is held.
+        on_broken: Called with a source that cannot be read any more.
+        warn: Called with a kind of trouble, a text and its values.
     """
 
     def __init__(
         self,
-        counts: Counts,
+        ledger: Ledger,
         limits: Limits,
         *,
         clock: Callable[[], float],
-        wall: Callable[[], float],
         jitter: Callable[[], float],
-        on_drop: Callable[[bytes, str], None],
+        on_drop: Callable[[Entry, str], None],
+        on_broken: Callable[[Source], None],
+        warn: Callable[..., None],
     ) -> None:
-        self._counts = counts
+        self._ledger = ledger
         self._limits = limits
-        self._clock, self._wall, self._jitter = clock, wall, jitter
-        self._on_drop = on_drop
-        self._lock = threading.RLock()
+        self._clock, self._jitter = clock, jitter
+        self._on_drop, self._on_broken, self._warn = on_drop, on_broken, warn
+        self.lock = threading.RLock()
         self._pacing = Pacing(concurrency=limits.concurrency)
         self._ready: deque[Job] = deque()
+        self._in_flight: set[Job] = set()
         self._set_back: list[tuple[float, int, Job]] = []
         self._tie = itertools.count()
         self._bulk = limits.bulk
+        self._read_again = float("-inf")
+        self._given_up: list[tuple[Entry, str]] = []
+        self._broken: list[Source] = []
+        self._news: list[tuple[Any, ...]] = []
         self.sources: list[Source] = []
+
+    def add(self, source: Source) -> None:
+        """Deliver from this queue too."""
+        with self.lock:
+            self.sources.append(source)
+
+    def remove(self, source: Source) -> None:
+        """There is nothing in it any more."""
+        with self.lock:
+            if source in self.sources:
+                self.sources.remove(source)
+
+    def is_finished(self, source: Source) -> bool:
+        """Whether all that was in a queue has ended, and is written down."""
+        with self.lock:
+            source.tidy()
+            return not source.unwritten() and source.settled_up_to(source.spool.last)
 
     def next(self) -> Job | float | Idle | None:
         """What to do now.
@@ -140,25 +144,17 @@ class Scheduler:
             A job to send; or seconds until there may be one; or None while
             requests in flight must end first; or IDLE.
         """
-        with self._lock:
-            now = self._clock()
-            wait = self._pacing.wait(now)
-            if wait:
-                return wait if self._has_work() else IDLE
-            if wait is None:
-                return None
-            job = self._pick(now)
-            if job is not None:
-                self._pacing.started()
-                job.started = now
-                return job
-            if self._set_back:
-                return max(0.001, self._set_back[0][0] - now)
-            return IDLE
+        with self.lock:
+            step = self._next()
+        self._tell()
+        return step
 
     def done(self, job: Job, outcome: Outcome) -> None:
         """A job's request ended."""
-        with self._lock:
+        with self.lock:
+            if job not in self._in_flight:
+                return  # it was given up
+            self._in_flight.discard(job)
             now = self._clock()
             if isinstance(outcome, HTTPResponse):
                 self._pacing.succeeded(now)
@@ -177,23 +173,111 @@ class Scheduler:
                 self._ready.appendleft(job)
             else:
                 self._failed(job, now, None)
+        self._tell()
 
     def gave_up(self, job: Job) -> None:
         """A job's request was abandoned, with no outcome: it waits again."""
-        with self._lock:
+        with self.lock:
+            if job not in self._in_flight:
+                return
+            self._in_flight.discard(job)
             self._pacing.in_flight -= 1
             self._ready.appendleft(job)
 
+    def may_start(self) -> bool:
+        """Whether there is room for one more request in flight."""
+        return self._pacing.in_flight < self._pacing.window
+
+    def hurry(self) -> None:
+        """The end is near: try now what only waits for our own patience."""
+        with self.lock:
+            self._pacing.hurry()
+            self._set_back = [(0.0, tie, job) for _due, tie, job in self._set_back]
+
+    def held(self) -> float:
+        """Seconds for which nothing can happen: none is in flight, and all wait."""
+        with self.lock:
+            if self._pacing.in_flight:
+                return 0.0
+            now = self._clock()
+            wait = self._pacing.wait(now) or 0.0
+            if self._set_back and not self._ready and not self._unread():
+                wait = max(wait, self._set_back[0][0] - now)
+            return wait
+
     def tidy(self) -> None:
         """Take what is settled out of the spools; cheap when there is nothing."""
-        with self._lock:
+        with self.lock:
             for source in self.sources:
-                if source.settled:
-                    source.spool.remove(source.settled)
-                    source.settled = []
+                source.tidy()
+
+    def settled_up_to(self, marks: Mapping[Source, int]) -> bool:
+        """Whether every log up to these ids has ended, and all of other sources."""
+        with self.lock:
+            return all(
+                source.settled_up_to(marks.get(source, source.spool.last))
+                for source in self.sources
+            )
+
+    def drop_all(self, reason: str) -> int:
+        """Give up all that is left of the queues in memory; returns how many."""
+        with self.lock:
+            waiting = (item[2] for item in self._set_back)
+            left = [
+                job
+                for job in (*self._in_flight, *self._ready, *waiting)
+                if job.source.spool.path is None
+            ]
+            for source in self.sources:
+                if source.spool.path is None:
+                    while jobs := source.take(_TAKEN_AT_ONCE, bulk=False):
+                        left += jobs
+            for job in left:
+                self._drop(job, reason)
+            self._pacing.in_flight -= len(self._in_flight)
+            self._in_flight.clear()
+            self._ready.clear()
+            self._set_back.clear()
+            count = sum(len(job.entries) for job in left)
+        self._tell()
+        return count
+
+    def _next(self) -> Job | float | Idle | None:
+        now = self._clock()
+        wait = self._pacing.wait(now)
+        if wait:
+            return wait if self._has_work() else IDLE
+        if wait is None:
+            return None
+        job = self._pick(now)
+        if job is not None:
+            self._pacing.started()
+            self._in_flight.add(job)
+            job.started = now
+            return job
+        if self._set_back:
+            return max(0.001, self._set_back[0][0] - now)
+        if self._read_again > now:
+            return self._read_again - now
+        return IDLE
+
+    def _report(self, kind: str, status: int) -> None:
+        self._news.append((kind, _NEWS[kind], status))
+
+    def _tell(self) -> None:
+        """Tell others what happened; without the lock, for it is their code."""
+        while self._news:
+            self._warn(*self._news.pop(0))
+        while self._broken:
+            self._on_broken(self._broken.pop())
+        while self._given_up:
+            self._on_drop(*self._given_up.pop(0))
 
     def _has_work(self) -> bool:
         return bool(self._ready or self._set_back or self._refill())
+
+    def _unread(self) -> bool:
+        return any(source.unread(source.spool.last) for source in self.sources)
 
     def _pick(self, now: float) -> Job | None:
         while True:
@@ -207,61 +291,43 @@ class Scheduler:
                 return job
 
     def _refill(self) -> bool:
-        for source in self.sources:
-            most = _BULK_LOGS if self._bulk else _TAKEN_AT_ONCE
-            entries = source.spool.take(source.after, most)
-            if entries:
-                source.after = entries[-1].id
-                self._ready.extend(self._jobs(source, entries))
+        """Read on, in turns, so that no queue waits for the end of another."""
+        for source in list(self.sources):
+            try:
+                jobs = source.take(_TAKEN_AT_ONCE, bulk=self._bulk)
+            except sqlite3.OperationalError as error:
+                self._read_again = self._clock() + _READ_AGAIN
+                logger("delivery").debug("the spool could not be read: %s", error)
+                continue
+            except sqlite3.DatabaseError:
+                self.sources.remove(source)
+                self._broken.append(source)
+                continue
+            if jobs:
+                self.sources.append(self.sources.pop(self.sources.index(source)))
+                self._ready.extend(jobs)
                 return True
         return False
 
-    def _jobs(self, source: Source, entries: list[Entry]) -> list[Job]:
-        """Singles or batches; a batch that was fixed before stays as it was."""
-        jobs: list[Job] = []
-        fresh: list[Entry] = []
-        size = 0
-        for entry in entries:
-            if entry.batch:
-                if entry.batch not in source.batches:
-                    source.batches.add(entry.batch)
-                    members = source.spool.members(entry.batch)
-                    jobs.append(Job(source, members, entry.batch))
-            elif not self._bulk or entry.batch == "" or entry.id <= source.alone:
-                jobs.append(Job(source, [entry]))
-            else:
-                size += len(entry.body)
-                if fresh and size > _BULK_BYTES:
-                    jobs.append(self._batch(source, fresh))
-                    fresh, size = [], len(entry.body)
-                fresh.append(entry)
-        if fresh:
-            jobs.append(self._batch(source, fresh))
-        return jobs
-
-    def _batch(self, source: Source, entries: Sequence[Entry]) -> Job:
-        # Of one log too: its key must not change should it be sent again.
-        batch = source.spool.fix_batch([entry.id for entry in entries])
-        source.batches.add(batch)
-        return Job(source, entries, batch)
-
     def _expired(self, job: Job) -> bool:
-        oldest = self._wall() - self._limits.max_age
-        if job.entries[0].created >= oldest:
+        # A batch goes as it was fixed, or not at all.
+        youngest = min(job.source.age(entry) for entry in job.entries)
+        if youngest <= self._limits.max_age:
             return False
-        if job.batch is not None and job.entries[-1].created >= oldest:
-            return False  # a batch goes as it was fixed, or not at all
-        job.source.spool.remove([entry.id for entry in job.entries])
-        for entry in job.entries:
-            self._counts.settle(len(entry.body), dropped="expired")
-            self._on_drop(entry.body, "expired")
+        self._drop(job, "expired")
         return True
+
+    def _drop(self, job: Job, reason: str) -> None:
+        job.source.settle([entry.id for entry in job.entries])
+        for entry in job.entries:
+            self._ledger.settle(entry.giver, len(entry.body), dropped=reason)
+            self._given_up.append((entry, reason))
 
     def _delivered(self, job: Job, response: HTTPResponse) -> None:
         if job.batch is None:
-            # Taken out with others, later: to be sent twice under one key is right.
-            job.source.settled.append(job.entries[0].id)
-            self._counts.settle(len(job.entries[0].body))
+            entry = job.entries[0]
+            job.source.delivered(entry.id)
+            self._ledger.settle(entry.giver, len(entry.body))
             return
         refused = _refused_of(response)
         dead = {
@@ -269,72 +335,82 @@ class Scheduler:
             for index, entry in enumerate(job.entries)
             if index in refused
         }
-        taken = [entry.id for entry in job.entries if entry.id not in dead]
-        job.source.spool.settle(
-            taken, [(number, response.status, dead[number]) for number in dead]
-        )
-        for entry in job.entries:
-            self._counts.settle(len(entry.body), dead=entry.id in dead)
-        if dead:
-            _warn_of_refused(response.status)
+        self._bury(job, dead, response.status)
 
-    def _bury(self, source: Source, entry: Entry, status: int, words: str) -> None:
-        source.spool.settle([], [(entry.id, status, words)])
-        self._counts.settle(len(entry.body), dead=True)
-        _warn_of_refused(status)
+    def _bury(self, job: Job, dead: Mapping[int, str], status: int) -> None:
+        """Set the refused logs of a job apart; the others were taken."""
+        gone: list[int] = []
+        kept: list[tuple[int, int, str]] = []
+        for entry in job.entries:
+            size = len(entry.body)
+            if entry.id not in dead:
+                gone.append(entry.id)
+                self._ledger.settle(entry.giver, size)
+            elif self._ledger.room_for_dead(
+                size,
+                most=self._limits.max_dead,
+                most_bytes=self._limits.max_dead_bytes,
+            ):
+                kept.append((entry.id, status, dead[entry.id]))
+                self._ledger.settle(entry.giver, size, dead=True)
+            else:
+                gone.append(entry.id)
+                self._ledger.settle(entry.giver, size, dropped="refused")
+                self._given_up.append((entry, "refused"))
+        job.source.settle(gone, kept)
+        if dead:
+            self._report("refused", status)
 
     def _answered(self, job: Job, error: APIStatusError, now: float) -> None:
         if error.status in _REFUSED_KEY:
             self._ready.appendleft(job)
             if self._pacing.key_refused(now):
-                logger("delivery").warning(
-                    "the service refused the API key (%d): logs are kept and tried "
-                    "once a minute",
-                    error.status,
-                )
+                self._report("key", error.status)
         elif job.batch is not None and error.status in _REFUSED_LOG | _NO_BULK:
             self._pacing.succeeded(now)
-            self._fall_apart(job, error.status)
+            self._fall_apart(job, error.status, now)
         elif error.status in _REFUSED_LOG:
             self._pacing.succeeded(now)
-            self._bury(job.source, job.entries[0], error.status, str(error))
+            self._bury(job, {job.entries[0].id: str(error)}, error.status)
         else:
             self._failed(job, now, error.retry_after)
 
-    def _fall_apart(self, job: Job, status: int) -> None:
+    def _fall_apart(self, job: Job, status: int, now: float) -> None:
         """A batch was refused whole: no bulk here, too large, or one bad log in it."""
         if status in _NO_BULK:
             self._bulk = False
         entries = list(job.entries)
         middle = len(entries) // 2
-        if status == 413 and middle:
-            halves = (entries[:middle], entries[middle:])
-            jobs = [self._batch(job.source, half) for half in halves]
+        try:
+            if status == 413 and middle:
+                halves = (entries[:middle], entries[middle:])
+                jobs = [one for half in halves for one in job.source.fix_batch(half)]
+            else:
+                jobs = job.source.dissolve(entries)
+        except sqlite3.Error:
+            job.failures += 1
+            self._set_back_alone(job, now)
         else:
-            job.source.spool.dissolve([entry.id for entry in entries])
-            jobs = [Job(job.source, [entry]) for entry in entries]
-        self._ready.extendleft(reversed(jobs))
+            self._ready.extendleft(reversed(jobs))
 
     def _failed(self, job: Job, now: float, retry_after: float | None) -> None:
         since = job.started if job.trouble is None else job.trouble
-        chance = self._jitter()
         held = self._pacing.failed(
-            now, since=since, jitter=chance, retry_after=retry_after
+            now, since=since, jitter=self._jitter(), retry_after=retry_after
         )
         job.trouble = now
-        if held:
+        if held or len(self._set_back) >= _MOST_SET_BACK:
             # Behind others, so that the next probe is another log.
             if not self._ready:
                 self._refill()
             self._ready.append(job)
             return
         job.failures += 1
-        again = now + back_off(job.failures, chance)
+        self._set_back_alone(job, now)
+
+    def _set_back_alone(self, job: Job, now: float) -> None:
+        again = now + back_off(job.failures, self._jitter())
         heapq.heappush(self._set_back, (again, next(self._tie), job))
-
-
-def _warn_of_refused(status: int) -> None:
-    logger("delivery").warning("the service refused logs (%d); they are kept", status)
 
 
 def _refused_of(response: HTTPResponse) -> dict[int, str]:

@@ -1,8 +1,8 @@
 """The queue: one SQLite database, in memory or in a file that outlives the process.
 
-One connection behind one lock: two writing connections would meet each other's
-locks, and wait a millisecond at the least. The write-ahead log is not checkpointed
-on a caller's time.
+One connection writes, behind one lock: two that write would meet each other's
+locks, and wait a millisecond at the least. A second one reads and moves the
+write-ahead log into the database, so that neither is done on a caller's time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from typing import Any
 
 import attrs
 
+from keywordsai.delivery.counts import ADOPTED
+
 __all__ = ["Entry", "Spool"]
 
-_WORDS = 1000  # of what a server said
+_WORDS = 1000  # characters of what a server said
+_TOGETHER = 8 * 2**20  # bytes of logs read in one go
+# No AUTOINCREMENT: it writes a second page with each log, half as much time again.
+# What it is good for, that no number comes twice, is seen to by `put`.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS logs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     body BLOB NOT NULL,
     created REAL NOT NULL,
+    giver INTEGER NOT NULL DEFAULT 0,
     key TEXT,
     state INTEGER NOT NULL DEFAULT 0,
     batch TEXT,
@@ -33,9 +39,10 @@ CREATE TABLE IF NOT EXISTS logs (
 );
 CREATE INDEX IF NOT EXISTS logs_apart ON logs (state, id) WHERE state <> 0;
 CREATE INDEX IF NOT EXISTS logs_batch ON logs (batch) WHERE batch IS NOT NULL;
-CREATE TABLE IF NOT EXISTS about (uid TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS about (uid TEXT NOT NULL, base_url TEXT NOT NULL);
 """
-_ENTRIES = "SELECT id, body, created, key, batch FROM logs "
+_ENTRIES = "SELECT id, body, created, giver, key, batch FROM logs "
+_PUT = "INSERT INTO logs (id, body, created, giver, key) VALUES (?, ?, ?, ?, ?)"
 
 
 @attrs.frozen(eq=False)
@@ -46,15 +53,18 @@ class Entry:
         id: Its place in its spool; later logs have higher ones, never reused.
         body: The bytes to send. Not in ``repr``.
         created: When it was put there, Unix time in seconds.
+        giver: Whose it is, see `keywordsai.delivery.counts.Ledger`.
         key: Its idempotency key, the same however often it is sent.
-        batch: The batch it was fixed in, for bulk requests; empty if it goes
-            alone for good; None if nothing was settled yet.
+        alone: Whether it never goes with others in one request.
+        batch: The batch it was fixed in, else None.
     """
 
     id: int
     body: bytes = attrs.field(repr=False)
     created: float
+    giver: int
     key: str
+    alone: bool = False
     batch: str | None = None
 
 
@@ -63,54 +73,85 @@ class Spool:
 
     Args:
         path: The database's file, None for memory.
+        base_url: Where the logs go, for whoever looks at the file later.
+        adopted: Whether another process began it, which died.
 
     Raises:
         sqlite3.Error: Any method may raise it; the caller decides what then.
+        OSError: There can be no such file.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(
+        self, path: str | None = None, *, base_url: str = "", adopted: bool = False
+    ) -> None:
         self.path = path
+        self.adopted = adopted
         self.lock = threading.RLock()
+        self._base_url = base_url
+        # The one in memory has a single connection, and so a single lock.
+        self._reading = self.lock if path is None else threading.RLock()
         self._db: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._uid = ""
+        self._retired = False
+        self.last = 0
         with self.lock:
-            self._opened()
+            db = self._opened()
+            ((self.last,),) = db.execute("SELECT coalesce(max(id), 0) FROM logs")
 
-    def put(self, body: bytes, created: float, key: str | None = None) -> int:
+    def put(
+        self,
+        body: bytes,
+        created: float,
+        giver: int = ADOPTED,
+        key: str | None = None,
+    ) -> int:
         """Add a log; it is there for good when this returns."""
         with self.lock:
-            cursor = (self._db or self._opened()).execute(
-                "INSERT INTO logs (body, created, key) VALUES (?, ?, ?)",
-                (body, created, key),
-            )
-            return cursor.lastrowid or 0
+            db = self._db or self._opened()
+            # Counted first: a signal's handler may put one before this is written.
+            self.last = number = self.last + 1
+            db.execute(_PUT, (number, body, created, giver, key))
+            return number
 
     def take(self, after: int, most: int) -> list[Entry]:
-        """The next pending logs behind an id, in order. They stay in the queue."""
-        return self._entries(
-            "WHERE id > ? AND state = 0 ORDER BY id LIMIT ?", (after, most)
-        )
+        """The next pending logs behind an id, in order. They stay in the queue.
+
+        Fewer than ``most`` if they are large, one at the least.
+        """
+        found: list[Entry] = []
+        size = 0
+        with self._read() as db:
+            rows = db.execute(
+                f"{_ENTRIES} WHERE id > ? AND state = 0 ORDER BY id LIMIT ?",
+                (after, most),
+            )
+            for row in rows:
+                found.append(self._entry(row))
+                size += len(row[1])
+                if size >= _TOGETHER:
+                    break
+            rows.close()
+        return found
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take logs out: delivered, or dropped."""
         self._for_each("DELETE FROM logs WHERE id = ?", ((number,) for number in ids))
 
     def settle(
-        self, delivered: Sequence[int], dead: Sequence[tuple[int, int | None, str]]
+        self, gone: Sequence[int], dead: Sequence[tuple[int, int | None, str]]
     ) -> None:
-        """Take the delivered out and set the refused apart, all or none of it.
+        """Take logs out and set the refused apart, all or none of it.
 
         A batch must not be left half settled: what is left of it would be sent
         again under the batch's key, with other content.
 
         Args:
-            delivered: The ids of logs that the service took.
+            gone: The ids of logs that the service took, or that are dropped.
             dead: Id, status and the server's words of those it refused for good.
         """
         with self._transaction() as db:
-            db.executemany(
-                "DELETE FROM logs WHERE id = ?", ((one,) for one in delivered)
-            )
+            db.executemany("DELETE FROM logs WHERE id = ?", ((one,) for one in gone))
             db.executemany(
                 "UPDATE logs SET state = 1, batch = NULL, status = ?, words = ? "
                 "WHERE id = ?",
@@ -128,7 +169,11 @@ class Spool:
 
     def members(self, batch: str) -> list[Entry]:
         """The pending logs of a batch, all of them, in order."""
-        return self._entries("WHERE batch = ? AND state = 0 ORDER BY id", (batch,))
+        with self._read() as db:
+            rows = db.execute(
+                f"{_ENTRIES} WHERE batch = ? AND state = 0 ORDER BY id", (batch,)
+            )
+            return [self._entry(row) for row in rows]
 
     def dissolve(self, ids: Sequence[int]) -> None:
         """Have each log go alone from now on, under its own key, for good.
@@ -141,65 +186,113 @@ class Spool:
 
     def count(self) -> tuple[int, int]:
         """How many logs are pending, and how many are dead."""
-        ((total, dead),) = self._rows(
-            "SELECT (SELECT count(*) FROM logs), "
-            "(SELECT count(*) FROM logs WHERE state <> 0)",
-            (),
-        )
+        with self._read() as db:
+            ((total, dead),) = db.execute(
+                "SELECT (SELECT count(*) FROM logs), "
+                "(SELECT count(*) FROM logs WHERE state <> 0)"
+            )
         return total - dead, dead
 
-    def size(self) -> int:
-        """The bytes of all pending logs."""
-        ((size,),) = self._rows(
-            "SELECT coalesce(sum(length(body)), 0) FROM logs WHERE state = 0", ()
-        )
-        return int(size)
+    def any_pending(self, after: int, up_to: int) -> bool:
+        """Whether a pending log lies behind one id, up to another."""
+        with self._read() as db:
+            ((found,),) = db.execute(
+                "SELECT EXISTS (SELECT 1 FROM logs "
+                "WHERE id > ? AND id <= ? AND state = 0)",
+                (after, up_to),
+            )
+        return bool(found)
 
-    def last_id(self) -> int:
-        """The highest id so far."""
-        ((last,),) = self._rows("SELECT coalesce(max(id), 0) FROM logs", ())
-        return int(last)
+    def givers(self, after: int) -> dict[int, int]:
+        """How many pending logs lie behind an id, by whose they are."""
+        with self._read() as db:
+            rows = db.execute(
+                "SELECT giver, count(*) FROM logs WHERE id > ? AND state = 0 "
+                "GROUP BY giver",
+                (after,),
+            )
+            return dict(rows)
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, beside those who write."""
+        if self.path is not None:
+            with self._read() as db:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def wal_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size if self.path else 0
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Close the database; the next call opens it again (not one in memory)."""
-        with self.lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+        with self.lock, self._reading:
+            for db in (self._reader, self._db):
+                if db is not None:
+                    db.close()
+            self._reader = self._db = None
+
+    def retire(self) -> None:
+        """Close it for good: another process may own the file from now on."""
+        with self.lock, self._reading:
+            self._retired = True
+            self.close()
+
+    @contextmanager
+    def closed_for_fork(self) -> Iterator[None]:
+        """Hold everybody off while the process forks; files are closed for it."""
+        with self.lock, self._reading:
+            if self.path is not None:
+                self.close()
+            yield
 
     def _opened(self) -> sqlite3.Connection:
-        if self.path is not None:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = sqlite3.connect(
-            self.path or ":memory:", isolation_level=None, check_same_thread=False
-        )
+        self._check()
+        if self.path is not None and not os.path.exists(self.path):
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
+            os.close(os.open(self.path, flags, 0o600))
+        db = _connect(self.path or ":memory:")
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            # Safe when the process dies; the last commits may go with the power.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA wal_autocheckpoint = 0")
-            db.execute("PRAGMA busy_timeout = 1000")
             db.executescript(_SCHEMA)
             row = db.execute("SELECT uid FROM about").fetchone()
             if row is None:
                 row = (uuid.uuid4().hex,)
-                db.execute("INSERT INTO about VALUES (?)", row)
+                db.execute("INSERT INTO about VALUES (?, ?)", (*row, self._base_url))
         except sqlite3.Error:
             db.close()
             raise
         self._uid, self._db = row[0], db
         return db
 
-    def _entries(self, where: str, values: Sequence[object]) -> list[Entry]:
-        rows = self._rows(_ENTRIES + where, values)
-        return [
-            Entry(number, body, created, key or f"{self._uid}-{number}", batch)
-            for number, body, created, key, batch in rows
-        ]
+    def _check(self) -> None:
+        if self._retired:
+            raise sqlite3.OperationalError("the spool was handed on")
 
-    def _rows(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self.lock:
-            return (self._db or self._opened()).execute(statement, values).fetchall()
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        if self.path is None:
+            with self.lock:
+                yield self._db or self._opened()
+            return
+        with self._reading:
+            if self._reader is None:
+                self._check()
+                self._reader = _connect(self.path)
+            yield self._reader
+
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        number, body, created, giver, key, batch = row
+        return Entry(
+            number,
+            body,
+            created,
+            ADOPTED if self.adopted else giver,
+            key or f"{self._uid}-{number}",
+            key is not None or batch == "",
+            batch or None,
+        )
 
     def _for_each(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         with self._transaction() as db:
@@ -212,7 +305,22 @@ class Spool:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # Safe when the process dies; the last commits may go with the power.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("PRAGMA busy_timeout = 1000")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

@@ -9,15 +9,17 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from keywordsai._excerpt import excerpt
+from keywordsai.delivery.counts import DeliveryStats, FlushResult
+from keywordsai.delivery.options import DeliveryOptions, check_flush_timeout
 from keywordsai.errors import ClosedError, ConfigurationError
 from keywordsai.logs.answers import Log, LogPage
-from keywordsai.logs.endpoints import Call, Endpoints
+from keywordsai.logs.endpoints import Call, Endpoints, blocks
 from keywordsai.logs.schema import LogParams
 from keywordsai.settings import Settings
 from keywordsai.transport import async_transport as pick_async
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import requests
     from typing_extensions import Self
 
+    from keywordsai.delivery.lifecycle import Delivery
     from keywordsai.logs.typed_dicts import LogParamsDict
 
 __all__ = ["LogAPI", "create_log_client"]
@@ -69,6 +72,22 @@ class LogAPI:
         async_transport: The same for ``acreate``, ``alist`` and ``aget``: a
             transport or an `aiohttp.ClientSession`. Default: ``transport``, if
             that serves both colours, as `MockTransport` does.
+        block: Whether ``create`` waits for the service's answer. False: it keeps
+            the log in a queue and returns at once; a thread delivers it, over
+            ``transport`` if there is one. A log's own
+            ``{"keywordsai_api_controls": {"block": False}}`` wins over this.
+        spool: Folder of the queue; its logs outlive the process. ``""`` for memory.
+            Default: KEYWORDSAI_SPOOL, else memory.
+        on_drop: Called with each queued log that is given up, as the dict that
+            would have been sent, and the reason (see `DeliveryStats`); on the
+            thread that gives it up.
+        concurrency: Most requests of the queue in flight. Default 16.
+        bulk: Whether the queue sends up to 500 logs, or 5 MB, in one request.
+        max_pending: Most logs that wait; newer ones are dropped. Default 100,000.
+        max_pending_bytes: Most bytes of them. Default 2**30.
+        max_age: Seconds after which a waiting log is dropped. Default 72 hours.
+        exit_timeout: Seconds that ``close`` and the program's exit may take for
+            what still waits, all clients together. Default 2.
 
     Raises:
         ConfigurationError: A setting is missing or wrong; it says which.
@@ -95,6 +114,15 @@ class LogAPI:
         ca_bundle: str | os.PathLike[str] | None = None,
         transport: SyncTransport | requests.Session | None = None,
         async_transport: AsyncTransport | aiohttp.ClientSession | None = None,
+        block: bool = True,
+        spool: str | os.PathLike[str] | None = None,
+        on_drop: Callable[[dict[str, Any], str], object] | None = None,
+        concurrency: int = 16,
+        bulk: bool = False,
+        max_pending: int = 100_000,
+        max_pending_bytes: int = 2**30,
+        max_age: float = 72 * 3600.0,
+        exit_timeout: float = 2.0,
     ) -> None:
         self._settings = Settings.resolve(
             api_key=api_key,
@@ -107,7 +135,19 @@ class LogAPI:
             proxy=proxy,
             ca_bundle=ca_bundle,
         )
+        self._options = DeliveryOptions.resolve(
+            block=block,
+            spool=spool,
+            on_drop=on_drop,
+            concurrency=concurrency,
+            bulk=bulk,
+            max_pending=max_pending,
+            max_pending_bytes=max_pending_bytes,
+            max_age=max_age,
+            exit_timeout=exit_timeout,
+        )
         self._endpoints = Endpoints(self._settings)
+        self._queue: Delivery | None = None
         self._lock = threading.Lock()
         watch_forks(self)
         self._closed = False
@@ -137,6 +177,8 @@ class LogAPI:
         Returns:
             The service's answer, as a rule ``{"message": "log successful"}``;
             ``{"message": "logging disabled"}`` when the client is disabled.
+            Where it does not wait (see ``block``), ``{"message": "log queued"}``,
+            or ``{"message": "log dropped: …"}`` if there was no room.
 
         Raises:
             InvalidLogError: The log is wrong; it names every problem.
@@ -144,6 +186,8 @@ class LogAPI:
             TransportError: The service could not be reached in time.
             ClosedError: The client was closed.
         """
+        if not blocks(log, default=self._options.block):
+            return self._put(log, idempotency_key)
         call = self._opened().create(log, idempotency_key)
         return self._run(call) if self._settings.enabled else _disabled()
 
@@ -153,6 +197,8 @@ class LogAPI:
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """As `create`, for asynchronous code."""
+        if not blocks(log, default=self._options.block):
+            return self._put(log, idempotency_key)
         call = self._opened().create(log, idempotency_key)
         return await self._arun(call) if self._settings.enabled else _disabled()
 
@@ -244,12 +290,44 @@ class LogAPI:
         """Logs are immutable: always raises NotImplementedError."""
         self.delete()
 
+    def flush(self, timeout: float | None = None) -> FlushResult:
+        """Wait until what was queued is delivered.
+
+        It covers the logs adopted from processes that died, too. It does not hurry
+        a service that fails, and returns early when nothing more can happen in time.
+
+        Args:
+            timeout: Seconds at most. Default: the total of the client's timeout.
+
+        Returns:
+            What became of all logs so far; its ``pending`` is what is left.
+
+        Raises:
+            ConfigurationError: The timeout is no number of seconds.
+            ClosedError: The client was closed.
+        """
+        return self._flushable(timeout).flush(timeout)
+
+    async def aflush(self, timeout: float | None = None) -> FlushResult:
+        """As `flush`, for asynchronous code: the event loop goes on."""
+        return await self._flushable(timeout).aflush(timeout)
+
+    def stats(self) -> DeliveryStats:
+        """The numbers of what was queued, at this moment; after `close` too."""
+        return DeliveryStats() if self._queue is None else self._queue.stats()
+
     def close(self) -> None:
         """Close the whole client, from any thread, inside a running loop too.
 
-        Closing twice is fine; every other call after it raises `ClosedError`.
+        What is queued is delivered first, for ``exit_timeout`` at most. Closing
+        twice is fine; every other call after it raises `ClosedError`, but `stats`.
         """
         self._closed = True
+        if self._queue is not None:
+            self._queue.close()
+        self._close_transports()
+
+    def _close_transports(self) -> None:
         close_now = getattr(self._async, "close_from_sync", None)
         if self._owns_async and close_now is not None:
             close_now()
@@ -259,9 +337,11 @@ class LogAPI:
     async def aclose(self) -> None:
         """As `close`, and wait for this loop's connections to be closed."""
         self._closed = True
+        if self._queue is not None:
+            await self._queue.aclose()
         if self._owns_async and self._async is not None:
             await self._async.close()
-        self.close()
+        self._close_transports()
 
     def after_fork_in_child(self) -> None:
         """Take a new lock: another thread of the parent may hold the old one."""
@@ -310,6 +390,28 @@ class LogAPI:
     def _exchange(self, call: Call[T]) -> Exchange:
         settings = self._settings
         return exchange(call.request, settings.retry, secret=settings.api_key.reveal())
+
+    def _put(
+        self, log: Mapping[str, Any] | LogParams, key: str | None
+    ) -> dict[str, Any]:
+        body = self._opened().encode(log, key)
+        if not self._settings.enabled:
+            return _disabled()
+        return (self._queue or self._delivery()).put(body, key)
+
+    def _flushable(self, timeout: float | None) -> Delivery:
+        self._opened()
+        check_flush_timeout(timeout)
+        return self._queue or self._delivery()
+
+    def _delivery(self) -> Delivery:
+        from keywordsai.delivery.lifecycle import Delivery  # noqa: PLC0415  sqlite3
+
+        with self._lock:
+            if self._queue is None:
+                given = None if self._owns_sync else self._sync
+                self._queue = Delivery(self._endpoints, self._options, given)
+            return self._queue
 
     def _run(self, call: Call[T]) -> T:
         with self._lock:

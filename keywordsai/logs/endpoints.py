@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -23,7 +23,7 @@ from keywordsai.logs.serialization import decode_json, encode_json, encode_log
 from keywordsai.settings import Settings
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
-__all__ = ["Call", "Endpoints"]
+__all__ = ["Call", "Endpoints", "blocks"]
 
 T = TypeVar("T")
 _SUCCESS = "log successful"
@@ -68,14 +68,28 @@ class Endpoints:
         self, log: Mapping[str, Any] | LogParams, idempotency_key: str | None
     ) -> Call[dict[str, Any]]:
         """Log one call. The body is made here, once, for every attempt."""
-        body = encode_log(log, strict=self.settings.strict)
-        if idempotency_key is None:
-            idempotency_key = _random_uuid()
-        else:
-            _check_key(idempotency_key)
+        body = self.encode(log, idempotency_key)
         return Call(
-            self._post("/request-logs/create/", body, idempotency_key), read_created
+            self.post_log(body, idempotency_key or _random_uuid()), read_created
         )
+
+    def encode(
+        self, log: Mapping[str, Any] | LogParams, idempotency_key: str | None
+    ) -> bytes:
+        """Check a log and its key, and make the log's bytes."""
+        body = encode_log(log, strict=self.settings.strict)
+        if idempotency_key is not None:
+            _check_key(idempotency_key)
+        return body
+
+    def post_log(self, body: bytes, key: str) -> HTTPRequest:
+        """The request that logs one call, of its bytes."""
+        return self._post("/request-logs/create/", body, key)
+
+    def post_logs(self, bodies: Sequence[bytes], key: str) -> HTTPRequest:
+        """The request that logs many calls, of their bytes."""
+        body = b'{"logs":[' + b",".join(bodies) + b"]}"
+        return self._post("/request-logs/bulk/", body, key)
 
     def list(
         self, *, filters: Mapping[str, Any] | None, query: Mapping[str, Any]
@@ -129,6 +143,27 @@ class Endpoints:
             body=body,
             timeout=self.settings.timeout,
         )
+
+
+def blocks(log: Any, *, default: bool) -> bool:
+    """Whether to wait for the service's answer: the log's own word, else the default.
+
+    The key is the service's own, and is sent as it is; what is wrong with it is told
+    when the log is checked.
+    """
+    if isinstance(log, LogParams):
+        controls: Any = log.keywordsai_api_controls
+    elif isinstance(log, Mapping):
+        controls = log.get("keywordsai_api_controls")
+    else:
+        return default
+    if controls is None:
+        return default
+    if isinstance(controls, Mapping):
+        block = controls.get("block")
+    else:
+        block = getattr(controls, "block", None)
+    return block if isinstance(block, bool) else default
 
 
 def read_created(response: HTTPResponse) -> dict[str, Any]:

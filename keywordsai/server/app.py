@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import os
@@ -17,15 +18,17 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import attrs
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from keywordsai.errors import ConfigurationError
 from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
 from keywordsai.server.answers import Refusal, internal_error
-from keywordsai.server.bodies import MAX_BODY, TOO_LARGE
+from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.commits import GroupCommit
-from keywordsai.server.handler import CreateLog, GetLog, Handler, ListLogs
+from keywordsai.server.handler import Handler
+from keywordsai.server.operations import CreateLog, CreateLogs
 from keywordsai.server.store import Store
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
@@ -40,6 +43,7 @@ __all__ = [
 
 _SHUTDOWN = 5.0  # seconds that requests under way have to finish
 _READERS = 4
+_READ_AT_ONCE = 1024**2  # bytes; over a larger body others would wait too long
 _LONGEST_REASON = 200
 
 _log = logging.getLogger("keywordsai.server")
@@ -60,7 +64,7 @@ class LogServer:
         self._readers = ThreadPoolExecutor(_READERS, "keywordsai-read")
         # The application's own limit is for handlers that read a whole body at
         # once; this one counts the pieces itself, see `_read`.
-        self.app = web.Application(client_max_size=MAX_BODY)
+        self.app = web.Application(client_max_size=BULK_BODY.size)
         self.app.router.add_route("*", "/{path:.*}", self._serve)
         self.app.on_cleanup.append(self._close)
 
@@ -82,24 +86,27 @@ class LogServer:
         head = HTTPRequest(
             method=request.method, url=_url(request), headers=request.headers
         )
-        refused = self._handler.refusal(head)
-        if refused is not None:
-            return refused  # without a look at the body
+        limit = self._handler.admit(head)
+        if isinstance(limit, HTTPResponse):
+            return limit  # without a look at the body
         try:
-            body = await _read(request)
+            body = await _read(request, limit)
         except Refusal as refusal:
             return refusal.response()
-        begun = self._handler.begin(
-            HTTPRequest(
-                method=head.method, url=head.url, headers=head.headers, body=body
-            )
-        )
+        loop = asyncio.get_running_loop()
+        begin = functools.partial(self._handler.begin, attrs.evolve(head, body=body))
+        if len(body) > _READ_AT_ONCE:
+            begun = await loop.run_in_executor(self._readers, begin)
+        else:
+            begun = begin()
+        if isinstance(begun, HTTPResponse):
+            return begun
         if isinstance(begun, CreateLog):
             return begun.answer(await self._commits.add(begun.log))
-        if isinstance(begun, GetLog | ListLogs):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, begun.perform, self._store)
-        return begun
+        if isinstance(begun, CreateLogs):
+            await self._commits.add_all(begun.logs)
+            return begun.answer()
+        return await loop.run_in_executor(self._readers, begun.perform, self._store)
 
     async def _close(self, _app: web.Application) -> None:
         await self._commits.close()
@@ -114,20 +121,19 @@ def _url(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}{target}"
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, limit: BodyLimit) -> bytes:
     """Read the body, and never more of it than is allowed.
 
     Raises:
         Refusal: 413, it is longer; 400, it ended early or cannot be unpacked.
     """
-    too_large = Refusal(413, TOO_LARGE)
-    if (request.content_length or 0) > MAX_BODY:
-        raise too_large
+    if (request.content_length or 0) > limit.size:
+        raise limit.refusal()
     body = bytearray()
     try:
         async for chunk in request.content.iter_any():
-            if len(body) + len(chunk) > MAX_BODY:
-                raise too_large
+            if len(body) + len(chunk) > limit.size:
+                raise limit.refusal()
             body += chunk
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
         raise Refusal(400, "Invalid request format") from None

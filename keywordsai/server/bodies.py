@@ -1,7 +1,9 @@
 """What may be posted as a log: JSON objects, of nearly any shape.
 
 The hosted service takes values far looser than it documents, and so does this
-server: it refuses only what it could not sort, filter or show afterwards.
+server: it refuses only what it could not sort, filter or show afterwards. What
+is wrong with a log is found by `misshapen` and `wrong_fields`, of a log that
+comes alone and of one in a bulk alike.
 """
 
 from __future__ import annotations
@@ -9,25 +11,64 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from keywordsai.server.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_BODY", "MAX_DEPTH", "TOO_LARGE", "check_log", "parse_object"]
+__all__ = [
+    "BULK_BODY",
+    "LOG_BODY",
+    "MAX_DEPTH",
+    "TOO_DEEP",
+    "BodyLimit",
+    "check_log",
+    "misshapen",
+    "no_constant",
+    "parse_object",
+    "wrong_fields",
+]
 
-MAX_BODY = 20 * 1024**2
-"""The largest body taken, in bytes; this many are still fine."""
 
-TOO_LARGE = "Request body too large: a log is at most 20 MiB"
-"""What is said of a larger one."""
+@attrs.frozen
+class BodyLimit:
+    """How large a body may be.
+
+    Attributes:
+        size: In bytes; this many are still fine.
+        rule: The limit in words.
+    """
+
+    size: int
+    rule: str
+
+    def refusal(self) -> Refusal:
+        """What a larger body is answered with."""
+        return Refusal(413, f"Request body too large: {self.rule}")
+
+
+LOG_BODY = BodyLimit(20 * 1024**2, "a log is at most 20 MiB")
+"""Of a log, in a bulk too, and of whatever else is no bulk."""
+
+BULK_BODY = BodyLimit(100 * 1024**2, "a bulk of logs is at most 100 MiB")
+"""Of a bulk."""
 
 MAX_DEPTH = 400
 """How deep a body may nest. Python's json reads about 1,000 levels, but a log that
 was once taken must also be answered, as part of a page and from a deeper stack."""
 
+TOO_DEEP = f"Nested more than {MAX_DEPTH} levels deep."
+"""What is said of one log that is, among others."""
 
-def _no_constant(name: str) -> Any:
+
+def no_constant(name: str) -> Any:
+    """Stop Python's json where it would take what JSON has no number for.
+
+    Raises:
+        ValueError: Always.
+    """
     raise ValueError(f"{name} is no JSON")
 
 
@@ -46,6 +87,20 @@ def _too_deep(value: Any, text: str) -> bool:
     return True
 
 
+def misshapen(value: Any, text: str) -> str:
+    """What keeps a value from being a log, whatever its fields; "" if nothing does.
+
+    Args:
+        value: The value as it was parsed.
+        text: The JSON it was parsed from.
+    """
+    if not isinstance(value, dict):
+        return "Expected an object."
+    if _too_deep(value, text):
+        return TOO_DEEP
+    return ""
+
+
 def parse_object(raw: bytes) -> tuple[str, dict[str, Any]]:
     """Read a body.
 
@@ -57,10 +112,10 @@ def parse_object(raw: bytes) -> tuple[str, dict[str, Any]]:
     """
     try:
         text = raw.decode()
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=no_constant)
     except (ValueError, RecursionError):
         raise Refusal(400, "Invalid request format") from None
-    if not isinstance(value, dict) or _too_deep(value, text):
+    if misshapen(value, text):
         raise Refusal(400, "Invalid request format")
     return text, value
 
@@ -97,16 +152,23 @@ _CHECKS: dict[str, _Check] = {
 }
 
 
+def wrong_fields(body: dict[str, Any]) -> dict[str, list[str]]:
+    """What could not be used, of each field that is wrong; null is fine everywhere."""
+    wrong = {}
+    for name, value in body.items():
+        if value is not None and name in _CHECKS:
+            fits, message = _CHECKS[name]
+            if not fits(value):
+                wrong[name] = [message]
+    return wrong
+
+
 def check_log(body: dict[str, Any]) -> None:
-    """Refuse a log that could not be used; null is fine everywhere.
+    """Refuse a log that could not be used.
 
     Raises:
         Refusal: 422, with every field that is wrong.
     """
-    errors = {
-        name: [message]
-        for name, (fits, message) in _CHECKS.items()
-        if body.get(name) is not None and not fits(body[name])
-    }
+    errors = wrong_fields(body)
     if errors:
         raise Refusal(422, "Validation error", errors=errors)

@@ -1,12 +1,14 @@
-"""Creates that arrive together are committed together.
+"""Creates that arrive together are committed together, and bulks with them.
 
 A commit costs about the same for one log as for many. So one transaction runs at
-a time, in a thread, and the logs that arrive meanwhile make up the next.
+a time, in a thread, and the logs that arrive meanwhile make up the next. What came
+in one request is never divided.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
 
     from keywordsai.server.store import NewLog
 
-    _Waiting = tuple[NewLog, asyncio.Future[str]]
+    _Waiting = tuple[Sequence[NewLog], asyncio.Future[list[str]]]
 
 __all__ = ["GroupCommit"]
 
-_MOST_LOGS = 1000  # of one transaction
+_MOST_LOGS = 1000  # of one transaction, unless one bulk has more
 
 
 class GroupCommit:
@@ -46,10 +48,14 @@ class GroupCommit:
             ClosedError: After `close`.
             Exception: Whatever storing raised; the log is not stored then.
         """
+        return (await self.add_all([log]))[0]
+
+    async def add_all(self, logs: Sequence[NewLog]) -> list[str]:
+        """Store logs, all or none; returns and raises what `add` does for one."""
         if self._closed:
             raise ClosedError("the server is stopping")
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((log, future))
+        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((logs, future))
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit())
         return await future
@@ -58,27 +64,40 @@ class GroupCommit:
         while self._waiting:
             # Requests that are being read this very moment join in.
             await asyncio.sleep(0)
-            batch = self._waiting[:_MOST_LOGS]
-            del self._waiting[:_MOST_LOGS]
+            batch = self._next()
             if not await self._store(batch) and len(batch) > 1:
-                # One log may be what cannot be stored: the others must not
-                # fail for it.
+                # One log may be what cannot be stored: the other requests must
+                # not fail for it.
                 for one in batch:
                     await self._store([one])
 
+    def _next(self) -> list[_Waiting]:
+        """Take the requests whose logs make up the next transaction, at least one."""
+        count = size = 0
+        for logs, _ in self._waiting:
+            size += len(logs)
+            if count and size > _MOST_LOGS:
+                break
+            count += 1
+        batch = self._waiting[:count]
+        del self._waiting[:count]
+        return batch
+
     async def _store(self, batch: Sequence[_Waiting]) -> bool:
-        """Commit a batch; say whether. A single log's failure goes to its request."""
+        """Commit a batch; say whether. A single request's failure goes to it."""
         loop = asyncio.get_running_loop()
-        logs = [log for log, _ in batch]
+        logs = [log for group, _ in batch for log in group]
         try:
             ids = await loop.run_in_executor(self._thread, self._add, logs)
         except Exception as error:  # noqa: BLE001 - the waiting request raises it
             if len(batch) == 1 and not batch[0][1].done():
                 batch[0][1].set_exception(error)
             return False
-        for (_, future), log_id in zip(batch, ids, strict=True):
+        given = iter(ids)
+        for group, future in batch:
+            its_own = list(itertools.islice(given, len(group)))
             if not future.done():
-                future.set_result(log_id)
+                future.set_result(its_own)
         return True
 
     async def close(self) -> None:

@@ -10,29 +10,44 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
+import itertools
 import re
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from keywordsai.server.answers import Refusal, answer, to_json
-from keywordsai.server.bodies import MAX_BODY, TOO_LARGE, check_log, parse_object
+from keywordsai.server.answers import Refusal, answer
+from keywordsai.server.bodies import (
+    BULK_BODY,
+    LOG_BODY,
+    BodyLimit,
+    check_log,
+    parse_object,
+)
+from keywordsai.server.bulk import read_bulk
 from keywordsai.server.ids import IdSource
-from keywordsai.server.query import ListQuery, read_list_query
-from keywordsai.server.rows import derived, detail, row
-from keywordsai.server.store import Found, NewLog, StoredLog
+from keywordsai.server.operations import (
+    CreateLog,
+    CreateLogs,
+    GetLog,
+    ListLogs,
+    LogStore,
+    Operation,
+    counts,
+)
+from keywordsai.server.query import read_list_query
+from keywordsai.server.rows import derived
+from keywordsai.server.store import NewLog
 from keywordsai.server.tables import attributes_of, columns_of
 from keywordsai.server.times import parse_time
+from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from keywordsai.transport.base import HTTPRequest, HTTPResponse
-
-__all__ = ["CreateLog", "GetLog", "Handler", "ListLogs", "LogStore", "Operation"]
+__all__ = ["Handler"]
 
 _BEARER = re.compile(r"Bearer +(\S.*)", re.IGNORECASE)
 _READING = ("GET", "HEAD")
@@ -42,93 +57,14 @@ _UNKNOWN_KEY = (
 )
 
 
-class LogStore(Protocol):
-    """What the handler needs of a store; `keywordsai.server.store.Store` is one."""
-
-    def add(self, new: Sequence[NewLog]) -> list[str]:
-        """Store logs and give the id that each is stored under."""
-        ...
-
-    def find_one(self, log_id: str) -> StoredLog | None:
-        """The log of that id, None if there is none."""
-        ...
-
-    def find(self, query: ListQuery) -> Found:
-        """A page of logs, and how many match."""
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class CreateLog:
-    """A log is to be stored."""
-
-    log: NewLog
-
-    def answer(self, log_id: str) -> HTTPResponse:
-        """The answer once it is committed under that id."""
-        return answer(
-            201, {"message": "log successful", "unique_id": log_id, "id": log_id}
-        )
-
-    def perform(self, store: LogStore) -> HTTPResponse:
-        """Store it now, in a transaction of its own."""
-        return self.answer(store.add([self.log])[0])
-
-
-@attrs.frozen(kw_only=True)
-class GetLog:
-    """One log is asked for."""
-
-    log_id: str
-
-    def perform(self, store: LogStore) -> HTTPResponse:
-        """Read it, with what was sent beside it."""
-        found = store.find_one(self.log_id)
-        if found is None:
-            return Refusal(404, "Log not found").response()
-        body = json.loads(found.body)
-        shown = detail(found.body, body, log_id=found.id, timestamp=found.timestamp)
-        return answer(200, shown)
-
-
-@attrs.frozen(kw_only=True)
-class ListLogs:
-    """A page of logs is asked for."""
-
-    query: ListQuery
-
-    def perform(self, store: LogStore) -> HTTPResponse:
-        """Read the page."""
-        query = self.query
-        found = store.find(query)
-        more = query.offset + len(found.logs) < found.count and bool(found.logs)
-        links = {
-            "count": found.count,
-            "next": query.link(query.page + 1) if more else None,
-            "previous": query.link(query.page - 1) if query.page > 1 else None,
-        }
-        # Row by row, so that never more than one body is held as objects.
-        rows = b", ".join(self._row(log) for log in found.logs)
-        return answer(200, to_json(links)[:-1] + b', "results": [' + rows + b"]}")
-
-    def _row(self, log: StoredLog) -> bytes:
-        full = row(json.loads(log.body), log_id=log.id, timestamp=log.timestamp)
-        wanted = self.query.include_fields
-        if wanted is not None:
-            full = {name: value for name, value in full.items() if name in wanted}
-        return to_json(full)
-
-
-Operation: TypeAlias = CreateLog | GetLog | ListLogs
-
-
 @attrs.frozen
 class _Route:
-    """Where a path leads: an endpoint, its methods, the id in the path."""
+    """Where a path leads: an endpoint, its methods, its bodies, the id in the path."""
 
     endpoint: str
     methods: tuple[str, ...]
     log_id: str = ""
+    limit: BodyLimit = LOG_BODY
 
 
 def _route(path: str) -> _Route | None:
@@ -140,6 +76,8 @@ def _route(path: str) -> _Route | None:
         return _Route("health", _READING)
     if path == "/request-logs/create":
         return _Route("create", ("POST",))
+    if path == "/request-logs/bulk":
+        return _Route("bulk", ("POST",), limit=BULK_BODY)
     if path == "/request-logs/list":
         return _Route("list", (*_READING, "POST"))
     one = re.fullmatch(r"/request-logs/([^/]+)", path)
@@ -182,17 +120,14 @@ class Handler:
             sqlalchemy.exc.SQLAlchemyError: The store failed.
         """
         begun = self.begin(request)
-        if isinstance(begun, CreateLog | GetLog | ListLogs):
-            return begun.perform(store)
-        return begun
+        return begun if isinstance(begun, HTTPResponse) else begun.perform(store)
 
-    def refusal(self, request: HTTPRequest) -> HTTPResponse | None:
-        """What is wrong with a request that its body cannot put right, if any."""
+    def admit(self, request: HTTPRequest) -> HTTPResponse | BodyLimit:
+        """Look at a request without its body: how large that may be, or a refusal."""
         try:
-            self._enter(request)
+            return self._enter(request)[0].limit
         except Refusal as refusal:
             return refusal.response()
-        return None
 
     def begin(self, request: HTTPRequest) -> HTTPResponse | Operation:
         """Read a request: its answer, or the operation that leads to one."""
@@ -210,11 +145,14 @@ class Handler:
         if route.endpoint == "get":
             return GetLog(log_id=route.log_id.replace("-", "").lower())
         body = request.body or b""
-        if len(body) > MAX_BODY:
-            raise Refusal(413, TOO_LARGE)
+        if len(body) > route.limit.size:
+            raise route.limit.refusal()
         if route.endpoint == "list":
             return self._begin_list(request.method, request.url, body)
-        return self._begin_create(body, request.headers, key)
+        token = _header(request.headers, "idempotency-key").strip()
+        if route.endpoint == "bulk":
+            return self._begin_bulk(body, key, token)
+        return self._begin_create(body, key, token)
 
     def _enter(self, request: HTTPRequest) -> tuple[_Route, bytes]:
         """Find where the request leads, and sign its sender in."""
@@ -248,30 +186,56 @@ class Handler:
             asked = parse_object(raw)[1]
         return ListLogs(query=read_list_query(url, asked, now=self.now()))
 
-    def _begin_create(
-        self, raw: bytes, headers: Mapping[str, str], key: bytes
-    ) -> CreateLog:
+    def _begin_create(self, raw: bytes, key: bytes, token: str) -> CreateLog:
         text, body = parse_object(raw)
         check_log(body)
+        return CreateLog(log=self._new_log(text, body, _digest(key, token)))
+
+    def _begin_bulk(self, raw: bytes, key: bytes, token: str) -> CreateLogs:
+        accepted: list[NewLog] = []
+        errors: list[dict[str, Any]] = []
+        places = zip(read_bulk(raw), _digests(key, token), strict=False)
+        for index, (entry, digest) in enumerate(places):
+            if entry.problem:
+                errors.append({"index": index, "error": entry.problem})
+            else:
+                accepted.append(self._new_log(entry.text, entry.body, digest))
+        if not accepted:
+            raise Refusal(400, "None of the logs was accepted", **counts(0, errors))
+        return CreateLogs(logs=accepted, errors=errors)
+
+    def _new_log(self, text: str, body: dict[str, Any], digest: str | None) -> NewLog:
+        """Make a log that has been checked ready to be stored."""
         log_id, now = self.new_id(), self.now()
         sent = parse_time(body.get("timestamp"))
         timestamp = now if sent is None else sent
         full = derived(body, log_id=log_id, timestamp=timestamp)
-        token = _header(headers, "idempotency-key").strip()
-        return CreateLog(
-            log=NewLog(
-                id=log_id,
-                created=now,
-                timestamp=timestamp,
-                body=text,
-                columns=columns_of(full),
-                attributes=attributes_of(full),
-                idempotency=_digest(key, token) if token else None,
-            )
+        return NewLog(
+            id=log_id,
+            created=now,
+            timestamp=timestamp,
+            body=text,
+            columns=columns_of(full),
+            attributes=attributes_of(full),
+            idempotency=digest,
         )
 
 
-def _digest(key: bytes, token: str) -> str:
+def _digest(key: bytes, token: str) -> str | None:
     """One text for an account's idempotency key; neither can be had back from it."""
+    if not token:
+        return None
     account = hashlib.sha256(key).digest()
     return hashlib.sha256(account + _bytes(token)).hexdigest()
+
+
+def _digests(key: bytes, token: str) -> Iterator[str | None]:
+    """The like for every place in a bulk: never what a single log has of that key.
+
+    They differ at their end, so that in an index they are neighbours.
+    """
+    if not token:
+        return itertools.repeat(None)
+    account = hashlib.sha256(key).digest()
+    bulk = hmac.digest(account, b"bulk " + _bytes(token), "sha256").hex()
+    return (f"{bulk[:-4]}{index:04x}" for index in itertools.count())

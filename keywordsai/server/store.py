@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from keywordsai.errors import ConfigurationError
 from keywordsai.server.filters import clause
+from keywordsai.server.inserts import insert_rows
 from keywordsai.server.tables import attributes, logs, metadata
 
 if TYPE_CHECKING:
@@ -167,15 +168,13 @@ class Store:
                 if stored == log.id:
                     fresh.append(log)
                 ids.append(stored)
-            if fresh:
-                connection.execute(sa.insert(logs), [_log_row(log) for log in fresh])
+            insert_rows(connection, logs, [_log_row(log) for log in fresh])
             named = [
                 {"log_id": log.id, **attribute}
                 for log in fresh
                 for attribute in log.attributes
             ]
-            if named:
-                connection.execute(sa.insert(attributes), named)
+            insert_rows(connection, attributes, named)
         return ids
 
     def find_one(self, log_id: str) -> StoredLog | None:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from keywordsai.server.shapes import KNOWN_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "INTEGER_COLUMNS",
@@ -41,7 +44,7 @@ INTEGER_COLUMNS = (
 NUMBER_COLUMNS = ("cost", "latency", "time_to_first_token", "tokens_per_second")
 
 _COLUMNS = frozenset({*TEXT_COLUMNS, *INTEGER_COLUMNS, *NUMBER_COLUMNS})
-_NO_ATTRIBUTE = _COLUMNS | {"id", "unique_id", "timestamp"}
+_ATTRIBUTES = KNOWN_FIELDS - _COLUMNS - {"id", "unique_id", "timestamp"}
 
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_EXACT = 2**53  # beyond it, different integers are the same float
@@ -87,7 +90,8 @@ def _storable(text: str) -> str:
     Half of a surrogate pair and NUL are escaped. Of a long text the digest is
     kept, which is all that equality asks for. Filters go the same way.
     """
-    text = _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if "\x00" in text or not text.isascii():
+        text = _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if len(text) <= _LONGEST_TEXT:
         return text
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -133,22 +137,24 @@ def _as_integer(value: Any) -> int | None:
     return clamp(value)
 
 
+_READ: dict[str, Callable[[Any], str | float | None]] = {
+    **dict.fromkeys(TEXT_COLUMNS, canonical),
+    **dict.fromkeys(INTEGER_COLUMNS, _as_integer),
+    **dict.fromkeys(NUMBER_COLUMNS, _as_float),
+}
+
+
 def columns_of(full: dict[str, Any]) -> dict[str, Any]:
     """What lists sort and filter by most, of a log as `rows.derived` gives it."""
     return {
-        **{name: canonical(full.get(name)) for name in TEXT_COLUMNS},
-        **{name: _as_integer(full.get(name)) for name in INTEGER_COLUMNS},
-        **{name: _as_float(full.get(name)) for name in NUMBER_COLUMNS},
+        name: None if (value := full.get(name)) is None else read(value)
+        for name, read in _READ.items()
     }
 
 
 def attributes_of(full: dict[str, Any]) -> list[dict[str, Any]]:
     """Every other plain value a filter may name, the metadata's among them."""
-    named = {
-        name: value
-        for name, value in full.items()
-        if name in KNOWN_FIELDS and name not in _NO_ATTRIBUTE
-    }
+    named = {name: value for name, value in full.items() if name in _ATTRIBUTES}
     for key, value in (full.get("metadata") or {}).items():
         named[f"metadata__{key}"] = value
     found = {}

@@ -59,8 +59,13 @@ def parse_time(value: Any) -> int | None:
         return None
     year, month, day, hour, minute, second, fraction = found.group(1, 2, 3, 4, 5, 6, 7)
     sign, offset_hours, offset_minutes = found.group(9, 10, 11)
-    offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
+    zone = timezone.utc
     try:
+        if sign is not None:
+            offset = timedelta(
+                hours=int(offset_hours), minutes=int(offset_minutes or 0)
+            )
+            zone = timezone(-offset if sign == "-" else offset)
         instant = datetime(
             int(year),
             int(month),
@@ -69,7 +74,7 @@ def parse_time(value: Any) -> int | None:
             int(minute or 0),
             int(second or 0),
             int((fraction or "0")[:6].ljust(6, "0")),
-            tzinfo=timezone(-offset if sign == "-" else offset),
+            tzinfo=zone,
         )
     except ValueError:
         return None

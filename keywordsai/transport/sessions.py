@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 import weakref
 from collections.abc import AsyncGenerator
@@ -81,12 +82,38 @@ class _Connector(aiohttp.TCPConnector):
     """A connector that a forked child does not take for its own when it ends."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(resolver=_Resolver())
         self._pid = os.getpid()
 
     def __del__(self, *_: Any) -> None:
         if self._pid == os.getpid():
             super().__del__()
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Looks names up in threads, as long as there can be new ones.
+
+    When the interpreter ends there cannot; then a short wait harms nobody.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[Any]:
+        try:
+            return await super().resolve(host, port, family)
+        except RuntimeError:
+            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        return [
+            {
+                "hostname": host,
+                "host": address[0],
+                "port": address[1],
+                "family": kind,
+                "proto": proto,
+                "flags": socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            }
+            for kind, _type, proto, _name, address in found
+        ]
 
 
 def forget_closed_loops(held: dict[Loop, Held]) -> None:

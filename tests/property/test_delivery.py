@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,15 +26,19 @@ from hypothesis.stateful import (
 )
 
 from keywordsai import ConnectError, HTTPResponse, ProtocolError, ReadTimeout
-from keywordsai.delivery.counts import Counts
-from keywordsai.delivery.scheduler import IDLE, Job, Limits, Scheduler, Source
+from keywordsai.delivery.counts import Ledger
+from keywordsai.delivery.scheduler import IDLE, Limits, Scheduler
+from keywordsai.delivery.source import Job, Source
 from keywordsai.delivery.spool import Spool
 from keywordsai.transport.status import status_error
 
 FOLDER = tempfile.TemporaryDirectory()
 atexit.register(FOLDER.cleanup)
 MAX_AGE = 3600.0
+MOST, MOST_DEAD = 40, 4
 REFUSED = b'"refuse"'
+# Long after computers without a clock of their own think they are.
+NOW = 1_800_000_000.0
 
 FAILURES = {
     "refused": lambda: ConnectError("refused"),
@@ -86,11 +91,14 @@ class Delivery(RuleBasedStateMachine):
         bulk=st.booleans(), has_bulk=st.booleans(), concurrency=st.integers(1, 4)
     )
     def begin(self, bulk, has_bulk, concurrency):
-        self.path = str(Path(tempfile.mkdtemp(dir=FOLDER.name)) / "spool.db")
-        self.limits = Limits(concurrency=concurrency, bulk=bulk, max_age=MAX_AGE)
+        self.folder = Path(tempfile.mkdtemp(dir=FOLDER.name))
+        self.processes = 0
+        self.limits = Limits(
+            concurrency=concurrency, bulk=bulk, max_age=MAX_AGE, max_dead=MOST_DEAD
+        )
         self.server = Server()
         self.server.has_bulk = has_bulk
-        self.now = 1000.0
+        self.now = NOW
         self.number = 0
         self.made: set[bytes] = set()
         self.refusable = 0
@@ -100,21 +108,32 @@ class Delivery(RuleBasedStateMachine):
         self.start()
 
     def start(self):
-        """A process begins, with whatever another left in the spool."""
-        self.spool = Spool(self.path)
-        self.counts = Counts()
-        pending, dead = self.spool.count()
-        self.counts.accept(pending, self.spool.size())
-        self.counts.adopt_dead(dead)
+        """A process begins, adopts what another left, and has a spool of its own."""
+        self.ledger = Ledger()
+        self.giver, self.counts = self.ledger.join()
         self.scheduler = Scheduler(
-            self.counts,
+            self.ledger,
             self.limits,
             clock=lambda: self.now,
-            wall=lambda: self.now,
             jitter=lambda: 0.5,
-            on_drop=lambda body, _reason: self.dropped.append(body),
+            on_drop=lambda entry, _reason: self.dropped.append(entry.body),
+            on_broken=lambda _source: pytest.fail("nothing is broken here"),
+            warn=lambda *_: None,
         )
-        self.scheduler.sources.append(Source(self.spool, alone=self.spool.last_id()))
+        self.spools = []
+        self.adopted = 0
+        for path in sorted(self.folder.glob("*.db")):
+            spool = Spool(str(path), adopted=True)
+            pending, dead = spool.count()
+            self.ledger.adopt(pending, dead)
+            self.adopted += pending + dead
+            self.scheduler.add(Source(spool, clock=lambda: self.now, alone=spool.last))
+            self.spools.append(spool)
+        self.processes += 1
+        self.spool = Spool(str(self.folder / f"{self.processes}.db"))
+        self.scheduler.add(Source(self.spool, clock=lambda: self.now))
+        self.spools.append(self.spool)
+        self.given = 0
         self.in_flight = []
 
     @rule(count=st.integers(1, 5), refused=st.booleans())
@@ -122,11 +141,15 @@ class Delivery(RuleBasedStateMachine):
         for _ in range(count):
             self.number += 1
             body = REFUSED if refused else b'{"n":%d}' % self.number
+            self.given += 1
+            if not self.ledger.accept(
+                self.giver, len(body), most=MOST, most_bytes=2**30
+            ):
+                continue
             self.refusable += refused
             if not refused:
                 self.made.add(body)
-            self.counts.accept(1, len(body))
-            self.spool.put(body, self.now)
+            self.spool.put(body, self.now, self.giver)
 
     @rule()
     def send(self):
@@ -170,17 +193,20 @@ class Delivery(RuleBasedStateMachine):
         if received:
             for job in self.in_flight:
                 self.server.take(job)
-        self.spool.close()
+        for spool in self.spools:
+            spool.close()
         self.start()
 
     @invariant()
     def sums_hold(self):
-        stats = self.counts.stats()
+        stats = self.ledger.stats(self.counts)
+        assert stats.accepted == self.given + self.adopted
         assert stats.accepted == (
             stats.delivered + stats.pending + stats.dead + sum(stats.dropped.values())
         )
         assert stats.pending >= 0
-        assert self.counts.pending_bytes >= 0
+        assert 0 <= self.ledger.pending <= MOST
+        assert self.ledger.pending_bytes >= 0
 
     @invariant()
     def nothing_is_stored_twice(self):
@@ -188,12 +214,17 @@ class Delivery(RuleBasedStateMachine):
         assert len(kept) == len(set(kept))
 
     @invariant()
-    def the_spool_knows_what_is_pending(self):
-        pending, dead = self.spool.count()
-        stats = self.counts.stats()
-        unremoved = sum(len(one.settled) for one in self.scheduler.sources)
-        assert pending - unremoved == stats.pending
-        assert dead == stats.dead
+    def the_spools_know_what_is_pending(self):
+        stats = self.ledger.stats(self.counts)
+        counts = [source.spool.count() for source in self.scheduler.sources]
+        unwritten = sum(source.unwritten() for source in self.scheduler.sources)
+        assert sum(pending for pending, _ in counts) - unwritten == stats.pending
+        assert sum(dead for _, dead in counts) == stats.dead
+
+    @invariant()
+    def a_flush_knows_when_all_is_done(self):
+        pending = self.ledger.stats(self.counts).pending
+        assert self.scheduler.settled_up_to({}) == (pending == 0)
 
     def teardown(self):
         if not hasattr(self, "scheduler"):
@@ -209,15 +240,18 @@ class Delivery(RuleBasedStateMachine):
             else:
                 self.now += job or 0.0
         self.scheduler.tidy()
-        assert self.counts.stats().pending == 0
-        assert self.spool.count()[0] == 0
-        expired = {body for body in self.dropped if body != REFUSED}
-        assert self.made == set(self.server.stored) | expired
-        assert self.spool.count()[1] + sum(
-            body == REFUSED for body in self.dropped
-        ) == (self.refusable)
-        self.spool.close()
-        shutil.rmtree(Path(self.path).parent)
+        stats = self.ledger.stats(self.counts)
+        assert stats.pending == 0
+        assert self.ledger.pending == self.ledger.pending_bytes == 0
+        assert all(self.scheduler.is_finished(one) for one in self.scheduler.sources)
+        gone = {body for body in self.dropped if body != REFUSED}
+        assert self.made == set(self.server.stored) | gone
+        dead = sum(spool.count()[1] for spool in self.spools)
+        given_up = sum(body == REFUSED for body in self.dropped)
+        assert dead + given_up == self.refusable
+        for spool in self.spools:
+            spool.close()
+        shutil.rmtree(self.folder)
 
 
 TestDelivery = Delivery.TestCase

@@ -1,0 +1,144 @@
+"""What a request wants of the store, and the answer made of what the store gave.
+
+An operation is a value: `keywordsai.server.handler` makes it of a request, and
+whoever drives performs it, or gives a create what it was committed under. Imports
+neither aiohttp nor a driver.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import attrs
+
+from keywordsai.server.answers import Refusal, answer, to_json
+from keywordsai.server.query import ListQuery
+from keywordsai.server.rows import detail, row
+from keywordsai.server.store import Found, NewLog, StoredLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from keywordsai.transport.base import HTTPResponse
+
+__all__ = [
+    "CreateLog",
+    "CreateLogs",
+    "GetLog",
+    "ListLogs",
+    "LogStore",
+    "Operation",
+    "counts",
+]
+
+
+class LogStore(Protocol):
+    """What the handler needs of a store; `keywordsai.server.store.Store` is one."""
+
+    def add(self, new: Sequence[NewLog]) -> list[str]:
+        """Store logs and give the id that each is stored under."""
+        ...
+
+    def find_one(self, log_id: str) -> StoredLog | None:
+        """The log of that id, None if there is none."""
+        ...
+
+    def find(self, query: ListQuery) -> Found:
+        """A page of logs, and how many match."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class CreateLog:
+    """A log is to be stored."""
+
+    log: NewLog
+
+    def answer(self, log_id: str) -> HTTPResponse:
+        """The answer once it is committed under that id."""
+        return answer(
+            201, {"message": "log successful", "unique_id": log_id, "id": log_id}
+        )
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Store it now, in a transaction of its own."""
+        return self.answer(store.add([self.log])[0])
+
+
+@attrs.frozen(kw_only=True)
+class CreateLogs:
+    """The logs of a bulk are to be stored, all of them or none.
+
+    Attributes:
+        logs: Those that can be stored, at least one.
+        errors: Of each of the others its place in the bulk and what is wrong.
+    """
+
+    logs: Sequence[NewLog]
+    errors: Sequence[Mapping[str, Any]]
+
+    def answer(self) -> HTTPResponse:
+        """The answer once they are committed, under whatever ids."""
+        return answer(201, counts(len(self.logs), self.errors))
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Store them now, in a transaction of their own."""
+        store.add(self.logs)
+        return self.answer()
+
+
+def counts(accepted: int, errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How a bulk is answered: how many logs it brought, and which were wrong."""
+    return {
+        "success_count": accepted,
+        "error_count": len(errors),
+        "errors": list(errors),
+    }
+
+
+@attrs.frozen(kw_only=True)
+class GetLog:
+    """One log is asked for."""
+
+    log_id: str
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Read it, with what was sent beside it."""
+        found = store.find_one(self.log_id)
+        if found is None:
+            return Refusal(404, "Log not found").response()
+        body = json.loads(found.body)
+        shown = detail(found.body, body, log_id=found.id, timestamp=found.timestamp)
+        return answer(200, shown)
+
+
+@attrs.frozen(kw_only=True)
+class ListLogs:
+    """A page of logs is asked for."""
+
+    query: ListQuery
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Read the page."""
+        query = self.query
+        found = store.find(query)
+        more = query.offset + len(found.logs) < found.count and bool(found.logs)
+        links = {
+            "count": found.count,
+            "next": query.link(query.page + 1) if more else None,
+            "previous": query.link(query.page - 1) if query.page > 1 else None,
+        }
+        # Row by row, so that never more than one body is held as objects.
+        rows = b", ".join(self._row(log) for log in found.logs)
+        return answer(200, to_json(links)[:-1] + b', "results": [' + rows + b"]}")
+
+    def _row(self, log: StoredLog) -> bytes:
+        full = row(json.loads(log.body), log_id=log.id, timestamp=log.timestamp)
+        wanted = self.query.include_fields
+        if wanted is not None:
+            full = {name: value for name, value in full.items() if name in wanted}
+        return to_json(full)
+
+
+Operation: TypeAlias = CreateLog | CreateLogs | GetLog | ListLogs
