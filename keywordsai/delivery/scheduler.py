@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 import sqlite3
 import threading
 from collections import deque
@@ -22,22 +21,22 @@ import attrs
 
 from keywordsai._logging import logger
 from keywordsai.delivery.counts import Ledger
+from keywordsai.delivery.outcomes import (
+    NO_BULK,
+    Outcome,
+    Verdict,
+    refused_of,
+    verdict,
+)
 from keywordsai.delivery.pacing import Pacing, back_off
 from keywordsai.delivery.source import Job, Source
 from keywordsai.delivery.spool import Entry
-from keywordsai.errors import APIStatusError, ProtocolError, TransportError
-from keywordsai.transport.base import HTTPResponse
 
-__all__ = ["IDLE", "Idle", "Limits", "Outcome", "Scheduler"]
-
-Outcome = HTTPResponse | APIStatusError | TransportError
+__all__ = ["IDLE", "Idle", "Limits", "Scheduler"]
 
 _TAKEN_AT_ONCE = 200
 _MOST_SET_BACK = 1000
 _READ_AGAIN = 1.0  # seconds after a queue could not be read
-_REFUSED_LOG = frozenset({400, 413, 422})
-_REFUSED_KEY = frozenset({401, 403})
-_NO_BULK = frozenset({404, 405})
 _NEWS = {
     "refused": (
         "the service refused logs (status %d); they are kept as dead, with what it "
@@ -115,15 +114,18 @@ class Scheduler:
         self._tie = itertools.count()
         self._bulk = limits.bulk
         self._read_again = float("-inf")
-        self._given_up: list[tuple[Entry, str]] = []
-        self._broken: list[Source] = []
-        self._news: list[tuple[Any, ...]] = []
+        self._to_tell: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.sources: list[Source] = []
 
     def add(self, source: Source) -> None:
         """Deliver from this queue too."""
         with self.lock:
             self.sources.append(source)
+
+    def queues(self) -> list[Source]:
+        """The queues that are delivered from, at this moment."""
+        with self.lock:
+            return list(self.sources)
 
     def remove(self, source: Source) -> None:
         """There is nothing in it any more."""
@@ -152,27 +154,9 @@ class Scheduler:
     def done(self, job: Job, outcome: Outcome) -> None:
         """A job's request ended."""
         with self.lock:
-            if job not in self._in_flight:
-                return  # it was given up
-            self._in_flight.discard(job)
-            now = self._clock()
-            if isinstance(outcome, HTTPResponse):
-                self._pacing.succeeded(now)
-                self._delivered(job, outcome)
-            elif isinstance(outcome, APIStatusError):
-                self._answered(job, outcome, now)
-            elif (
-                isinstance(outcome, ProtocolError)
-                and not outcome.response_started
-                and not job.was_stale
-            ):
-                # Most often a connection that went stale while there was nothing
-                # to send: at once again, once.
-                job.was_stale = True
-                self._pacing.in_flight -= 1
-                self._ready.appendleft(job)
-            else:
-                self._failed(job, now, None)
+            if job in self._in_flight:  # else it was given up
+                self._in_flight.discard(job)
+                self._judge(job, outcome, self._clock())
         self._tell()
 
     def gave_up(self, job: Job) -> None:
@@ -262,16 +246,16 @@ class Scheduler:
         return IDLE
 
     def _report(self, kind: str, status: int) -> None:
-        self._news.append((kind, _NEWS[kind], status))
+        self._to_tell.append((self._warn, (kind, _NEWS[kind], status)))
 
     def _tell(self) -> None:
         """Tell others what happened; without the lock, for it is their code."""
-        while self._news:
-            self._warn(*self._news.pop(0))
-        while self._broken:
-            self._on_broken(self._broken.pop())
-        while self._given_up:
-            self._on_drop(*self._given_up.pop(0))
+        while self._to_tell:
+            try:
+                tell, what = self._to_tell.popleft()
+            except IndexError:  # another thread told it
+                return
+            tell(*what)
 
     def _has_work(self) -> bool:
         return bool(self._ready or self._set_back or self._refill())
@@ -301,7 +285,7 @@ class Scheduler:
                 continue
             except sqlite3.DatabaseError:
                 self.sources.remove(source)
-                self._broken.append(source)
+                self._to_tell.append((self._on_broken, (source,)))
                 continue
             if jobs:
                 self.sources.append(self.sources.pop(self.sources.index(source)))
@@ -321,21 +305,37 @@ class Scheduler:
         job.source.settle([entry.id for entry in job.entries])
         for entry in job.entries:
             self._ledger.settle(entry.giver, len(entry.body), dropped=reason)
-            self._given_up.append((entry, reason))
+            self._to_tell.append((self._on_drop, (entry, reason)))
 
-    def _delivered(self, job: Job, response: HTTPResponse) -> None:
-        if job.batch is None:
-            entry = job.entries[0]
-            job.source.delivered(entry.id)
-            self._ledger.settle(entry.giver, len(entry.body))
-            return
-        refused = _refused_of(response)
-        dead = {
-            entry.id: refused[index]
-            for index, entry in enumerate(job.entries)
-            if index in refused
-        }
-        self._bury(job, dead, response.status)
+    def _judge(self, job: Job, outcome: Outcome, now: float) -> None:
+        status = getattr(outcome, "status", 0)
+        batch = job.batch is not None
+        judged = verdict(outcome, batch=batch, was_stale=job.was_stale)
+        if judged is Verdict.FAILED:
+            self._failed(job, now, getattr(outcome, "retry_after", None))
+        elif judged is Verdict.STALE:
+            job.was_stale = True
+            self._pacing.in_flight -= 1
+            self._ready.appendleft(job)
+        elif judged is Verdict.KEY_REFUSED:
+            self._ready.appendleft(job)
+            if self._pacing.key_refused(now):
+                self._report("key", status)
+        else:  # it was answered for its logs, so the server is well
+            self._pacing.succeeded(now)
+            if judged is Verdict.BATCH_REFUSED:
+                self._fall_apart(job, status, now)
+            elif judged is Verdict.LOG_REFUSED:
+                self._bury(job, {job.entries[0].id: str(outcome)}, status)
+            elif batch:
+                refused = refused_of(outcome)  # type: ignore[arg-type]  # as judged
+                ids = [entry.id for entry in job.entries]
+                dead = {ids[n]: refused[n] for n in refused if 0 <= n < len(ids)}
+                self._bury(job, dead, status)
+            else:
+                entry = job.entries[0]
+                job.source.delivered(entry.id)
+                self._ledger.settle(entry.giver, len(entry.body))
 
     def _bury(self, job: Job, dead: Mapping[int, str], status: int) -> None:
         """Set the refused logs of a job apart; the others were taken."""
@@ -356,28 +356,14 @@ class Scheduler:
             else:
                 gone.append(entry.id)
                 self._ledger.settle(entry.giver, size, dropped="refused")
-                self._given_up.append((entry, "refused"))
+                self._to_tell.append((self._on_drop, (entry, "refused")))
         job.source.settle(gone, kept)
         if dead:
             self._report("refused", status)
 
-    def _answered(self, job: Job, error: APIStatusError, now: float) -> None:
-        if error.status in _REFUSED_KEY:
-            self._ready.appendleft(job)
-            if self._pacing.key_refused(now):
-                self._report("key", error.status)
-        elif job.batch is not None and error.status in _REFUSED_LOG | _NO_BULK:
-            self._pacing.succeeded(now)
-            self._fall_apart(job, error.status, now)
-        elif error.status in _REFUSED_LOG:
-            self._pacing.succeeded(now)
-            self._bury(job, {job.entries[0].id: str(error)}, error.status)
-        else:
-            self._failed(job, now, error.retry_after)
-
     def _fall_apart(self, job: Job, status: int, now: float) -> None:
         """A batch was refused whole: no bulk here, too large, or one bad log in it."""
-        if status in _NO_BULK:
+        if status in NO_BULK:
             self._bulk = False
         entries = list(job.entries)
         middle = len(entries) // 2
@@ -411,17 +397,3 @@ class Scheduler:
     def _set_back_alone(self, job: Job, now: float) -> None:
         again = now + back_off(job.failures, self._jitter())
         heapq.heappush(self._set_back, (again, next(self._tie), job))
-
-
-def _refused_of(response: HTTPResponse) -> dict[int, str]:
-    """Which logs of a batch were refused: only ``errors[].index`` counts."""
-    try:
-        answer = json.loads(response.body)
-        errors = answer.get("errors") or []
-        return {
-            item["index"]: str(item.get("error", ""))
-            for item in errors
-            if isinstance(item.get("index"), int)
-        }
-    except (ValueError, AttributeError, TypeError, KeyError):
-        return {}

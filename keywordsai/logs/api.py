@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import requests
     from typing_extensions import Self
 
-    from keywordsai.delivery.lifecycle import Delivery
+    from keywordsai.delivery.client import Delivery
     from keywordsai.logs.typed_dicts import LogParamsDict
 
 __all__ = ["LogAPI", "create_log_client"]
@@ -405,7 +405,7 @@ class LogAPI:
         return self._queue or self._delivery()
 
     def _delivery(self) -> Delivery:
-        from keywordsai.delivery.lifecycle import Delivery  # noqa: PLC0415  sqlite3
+        from keywordsai.delivery.client import Delivery  # noqa: PLC0415  sqlite3
 
         with self._lock:
             if self._queue is None:

@@ -19,6 +19,7 @@ PACKAGE = Path(keywordsai.__file__).parent
 PURE = [
     *(PACKAGE / "logs").glob("*.py"),
     *(PACKAGE / "transport" / f"{name}.py" for name in ("base", "retry", "flow", "status", "network", "failures", "mock", "forks")),
+    *(path for path in (PACKAGE / "delivery").glob("*.py") if path.name not in {"async_driver.py", "client.py"}),
     PACKAGE / "settings.py",
     PACKAGE / "errors.py",
 ]  # fmt: skip
@@ -69,7 +70,8 @@ def test_the_exported_names():
     assert keywordsai.__all__ == sorted(
         """
         APIControls APIStatusError AuthenticationError BadRequestError ClosedError
-        ConfigurationError ConnectError Customer FunctionCall FunctionDefinition
+        ConfigurationError ConnectError Customer DeliveryStats FlushResult
+        FunctionCall FunctionDefinition
         HTTPRequest HTTPResponse InvalidLogError KeywordsAIError Log LogAPI LogPage
         LogParams Message MockTransport NotFoundError PayloadTooLargeError
         PermissionDeniedError PromptTokensDetails ProtocolError RateLimitError
