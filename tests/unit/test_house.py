@@ -19,7 +19,7 @@ PACKAGE = Path(keywordsai.__file__).parent
 PURE = [
     *(PACKAGE / "logs").glob("*.py"),
     *(PACKAGE / "transport" / f"{name}.py" for name in ("base", "retry", "flow", "status", "network", "failures", "mock", "forks")),
-    *(path for path in (PACKAGE / "delivery").glob("*.py") if path.name not in {"async_driver.py", "client.py"}),
+    *(path for path in (PACKAGE / "delivery").glob("*.py") if path.name not in {"async_driver.py", "thread_driver.py", "client.py"}),
     PACKAGE / "settings.py",
     PACKAGE / "errors.py",
 ]  # fmt: skip
