@@ -76,7 +76,7 @@ def _too_deep(value: Any, text: str) -> bool:
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return False  # the usual case, without a walk
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for container in level:
             members = container.values() if isinstance(container, dict) else container

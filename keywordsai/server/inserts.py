@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -26,11 +28,11 @@ def insert_rows(
     """
     done = 0
     if connection.dialect.positional:
-        names = [column.name for column in table.columns]
-        at_once = _MOST_PARAMETERS // len(names)
+        values_of = itemgetter(*(column.name for column in table.columns))
+        at_once = _MOST_PARAMETERS // len(table.columns)
         while len(rows) - done >= at_once:
             part = rows[done : done + at_once]
-            values = tuple(row[name] for row in part for name in names)
+            values = tuple(itertools.chain.from_iterable(map(values_of, part)))
             statement = _statement(table, at_once, connection.dialect)
             connection.exec_driver_sql(statement, values)
             done += at_once
@@ -38,7 +40,7 @@ def insert_rows(
         connection.execute(sa.insert(table), rows[done:])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)  # two of each database, and few are in use
 def _statement(table: sa.Table, rows: int, dialect: sa.Dialect) -> str:
     """The statement for so many rows, all columns of each in their order."""
     values: list[dict[str, Any]] = [
