@@ -18,6 +18,7 @@ from keywordsai import (
     ClosedError,
     ConfigurationError,
     LogAPI,
+    NotFoundError,
     ProtocolError,
     ReadTimeout,
     RetryPolicy,
@@ -418,6 +419,58 @@ class TestHandedIn:
             transport = colour.transport(session=colour.session())
             assert transport.send(post(wire.origin)).status == 302
             assert len(wire.requests) == 1
+
+    def test_an_answer_is_an_answer_whatever_its_status(self, colour):
+        """A session that raises for statuses would have them taken for broken."""
+
+        def raise_for_status(response, **_options):
+            response.raise_for_status()
+
+        if colour.is_async:
+            session = colour.session(raise_for_status=True)
+        else:
+            session = colour.session(hooks={"response": [raise_for_status]})
+        with Wire(replies(answer(b"", status="404 Not Found"), OK)) as wire:
+            client = colour.client(wire.origin, transport=session)
+            with pytest.raises(NotFoundError):
+                client.get("id")
+            assert len(wire.requests) == 1
+
+    def test_a_header_of_none_is_not_sent(self, wire):
+        """requests takes it for one to leave out."""
+        with requests.Session() as session:
+            session.headers["X-Team"] = "blue"
+            session.headers["X-None"] = None
+            with client_of(wire, transport=session) as client:
+                assert client.create(LOG) == DONE
+        assert b"X-Team: blue" in wire.requests[0]
+        assert b"X-None" not in wire.requests[0]
+
+    @pytest.mark.parametrize("jar", [True, False])
+    def test_the_cookies_of_an_aiohttp_session_are_its_own(self, jar):
+        """They alone cannot be turned off from outside: its jar decides."""
+        colour = Colour("async")
+
+        async def opened():
+            jars = aiohttp.CookieJar(unsafe=True) if jar else aiohttp.DummyCookieJar()
+            return aiohttp.ClientSession(cookie_jar=jars)
+
+        session = colour._keep(colour.run(opened()))
+        with Wire(replies(answer(headers=["Set-Cookie: a=b; Path=/"]))) as wire:
+            transport = colour.transport(session=session)
+            for _ in range(2):
+                transport.send(get(wire.origin))
+            first, second = wire.requests
+        assert b"Cookie" not in first
+        assert (b"Cookie: a=b" in second) is jar
+        colour.end()
+
+    def test_the_cookies_of_a_requests_session_are_not_used(self, wire):
+        with requests.Session() as session:
+            session.cookies.set("a", "b")
+            with client_of(wire, transport=session) as client:
+                client.create(LOG)
+        assert b"Cookie" not in wire.requests[0]
 
     def test_the_same_errors(self, colour):
         cut = once(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")

@@ -3,15 +3,22 @@
 import base64
 import sys
 import time
+import traceback
 import types
 
 import certifi
 import pytest
 from contract.colours import Colour, get, post
-from contract.wire import OK, Wire, answer, hold, replies, tunnel
+from contract.wire import OK, Wire, answer, hold, once, replies, tunnel, unused_port
 
 import keywordsai.transport.requests as over_requests
-from keywordsai import ConfigurationError, ConnectError, RetryPolicy, Timeout
+from keywordsai import (
+    ConfigurationError,
+    ConnectError,
+    RetryPolicy,
+    Timeout,
+    TransportError,
+)
 from keywordsai.transport.network import Network
 
 LOG = {"model": "gpt-4"}
@@ -86,6 +93,20 @@ class TestHTTP:
         with Wire(tunnel(("127.0.0.1", 1), credentials=CREDENTIALS)) as proxy:
             network = Network(proxy=proxied(proxy, "user:wrong@"))
             assert colour.transport(network).send(post(ELSEWHERE)).status == 407
+
+    def test_credentials_on_a_kept_connection(self, colour):
+        with Wire(tunnel(("127.0.0.1", 1), credentials=CREDENTIALS)) as proxy:
+            network = Network(proxy=proxied(proxy, "user:pass-of-tests@"))
+            transport = colour.transport(network)
+            for _ in range(2):
+                assert transport.send(post(ELSEWHERE)).status == 200
+            assert proxy.connections == 1
+
+    def test_a_password_without_a_name(self, colour, proxy):
+        colour.client(ELSEWHERE, proxy=proxied(proxy, ":p%3A@")).create(LOG)
+        wanted = b"roxy-Authorization: Basic " + base64.b64encode(b":p:")
+        assert wanted in proxy.requests[0]
+        assert proxy.requests[0].lower().count(b"proxy-authorization") == 1
 
     def test_a_proxy_that_is_not_there(self, colour):
         network = Network(proxy="http://user:pass-of-tests@127.0.0.1:1")
@@ -166,6 +187,29 @@ class TestCONNECT:
                 transport.send(post("https://logs.invalid", timeout=timeout))
         assert caught.value.request_sent is False
         assert str(caught.value) == f"cannot connect to https://logs.invalid: {reason}"
+
+    @pytest.mark.parametrize(
+        ("target", "script"),
+        [
+            ("https://logs.invalid", once(answer(b"", status="407 Who are you?"))),
+            ("https://logs.invalid", once(b"220 mail.example ESMTP\r\n\r\n")),
+            ("https://logs.invalid", lambda peer: None),
+            ("http://logs.invalid", once(b"220 mail.example ESMTP\r\n\r\n")),
+            ("http://logs.invalid", lambda peer: None),
+        ],
+        ids=["407", "garbage", "closed", "garbage over http", "closed over http"],
+    )
+    def test_its_password_is_nowhere_in_the_traceback(self, colour, target, script):
+        secrets = ("pass-of" + "-tests", base64.b64encode(b"user:pass-of-tests").decode())
+        with Wire(script) as proxy:
+            network = Network(proxy=proxied(proxy, f"user:{secrets[0]}@"))
+            transport = colour.transport(network)
+            with pytest.raises(TransportError) as caught:
+                transport.send(post(target))
+        told = "".join(traceback.format_exception(caught.value))
+        assert "direct cause" in told
+        for secret in (*secrets, "key-of-tests"):
+            assert secret not in told
 
     def test_a_connection_made_anew_has_a_deadline_of_its_own(
         self, server_tls, bundle, monkeypatch
@@ -286,3 +330,81 @@ class TestCertificates:
         monkeypatch.setenv("SSL_CERT_FILE", "/none/such.pem")
         with pytest.raises(ConfigurationError, match="SSL_CERT_FILE names no file"):
             colour.client(ELSEWHERE.replace("http:", "https:"))
+
+    def unusable(self, colour, origin, path, session=None):
+        transport = colour.transport(Network(ca_bundle=str(path)), session=session)
+        with pytest.raises(ConfigurationError) as caught:
+            transport.send(post(origin))
+        assert isinstance(caught.value.__cause__, OSError)
+        return str(caught.value)
+
+    @pytest.mark.parametrize("content", [b"", b"no certificate\n", None])
+    @pytest.mark.parametrize("way", ["direct", "nobody there", "secure proxy"])
+    def test_a_file_without_certificates(
+        self, colour, server_tls, tmp_path, content, way
+    ):
+        """Or none at all: it was there when the client was made."""
+        path = tmp_path / "ca.pem"
+        if content is not None:
+            path.write_bytes(content)
+        with Wire(replies(OK), tls=server_tls) as wire:
+            origin = wire.origin
+            if way == "nobody there":
+                origin = f"https://127.0.0.1:{unused_port()}"
+            network = Network(ca_bundle=str(path))
+            if way == "secure proxy":
+                network = Network(ca_bundle=str(path), proxy=origin)
+                origin = ELSEWHERE
+            transport = colour.transport(network)
+            with pytest.raises(ConfigurationError) as caught:
+                transport.send(post(origin))
+            assert wire.requests == []
+        assert str(caught.value) == (
+            f"no certificates can be loaded from {str(path)!r}; point ca_bundle, or the "
+            "variable that names it, at PEM certificates"
+        )
+        assert isinstance(caught.value.__cause__, OSError)
+
+    def test_it_is_no_reason_to_try_again(self, colour, server_tls, tmp_path):
+        (tmp_path / "ca.pem").touch()
+        with Wire(replies(OK), tls=server_tls) as wire:
+            client = colour.client(wire.origin, ca_bundle=tmp_path / "ca.pem")
+            with pytest.raises(ConfigurationError, match="ca_bundle"):
+                client.create(LOG)
+            assert wire.connections == 0
+
+    def test_a_file_that_goes_away_later(self, server_tls, authority, tmp_path):
+        """aiohttp keeps what it loaded, requests loads it for each connection."""
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        colour = Colour("sync")
+        transport = colour.transport(Network(ca_bundle=str(tmp_path / "ca.pem")))
+        with Wire(once(OK), tls=server_tls) as wire:
+            assert transport.send(get(wire.origin)).status == 200
+            (tmp_path / "ca.pem").unlink()
+            wire.wait_for(lambda: wire.open == 0)
+            with pytest.raises(ConfigurationError, match="point ca_bundle"):
+                transport.send(get(wire.origin))
+        colour.end()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"verify": "/none/such.pem"},
+            {"verify": __file__},
+            {"cert": "/none/such.pem"},
+            {"cert": __file__},
+            {"cert": (__file__, "/none/such.key")},
+        ],
+    )
+    def test_those_of_a_requests_session(self, server_tls, options):
+        colour = Colour("sync")
+        transport = colour.transport(session=colour.session(**options))
+        with Wire(replies(OK), tls=server_tls) as wire:
+            with pytest.raises(ConfigurationError) as caught:
+                transport.send(get(wire.origin))
+            assert wire.requests == []
+        assert str(caught.value) == (
+            "the certificates that verify= or cert= of the requests.Session names "
+            "cannot be loaded; point it at PEM files"
+        )
+        colour.end()
