@@ -32,7 +32,9 @@ from keywordsai.delivery.source import Job, Source
 from keywordsai.delivery.spool import Spool
 from keywordsai.transport.status import status_error
 
-FOLDER = tempfile.TemporaryDirectory()
+# In memory where there is such a place: it is closed, and so synced, some thousand times.
+MEMORY = Path("/dev/shm")
+FOLDER = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
 atexit.register(FOLDER.cleanup)
 MAX_AGE = 3600.0
 MOST, MOST_DEAD = 40, 4
