@@ -74,9 +74,10 @@ class Post:
         outbox.flushers += 1
         try:
             marks = outbox.marks()
-            self.wake()
             pause = _FIRST_LOOK
             while not (outbox.spools.looked and outbox.scheduler.settled_up_to(marks)):
+                if pause == _FIRST_LOOK:
+                    self.wake()  # not before there is something to wait for
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     return
