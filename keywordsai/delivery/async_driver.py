@@ -86,6 +86,10 @@ class AsyncDriver:
         self._stopping = True
         self.wake()
 
+    def is_current(self) -> bool:
+        """Whether this thread is one of its own beside the worker's: there are none."""
+        return False
+
     async def _deliver(
         self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport
     ) -> None:

@@ -21,7 +21,7 @@ _QUIET = 0.02  # seconds without a new log: the burst is over
 _LONGEST_BURST = 0.5
 _ONCE = RetryPolicy(attempts=1)  # when to try again is the scheduler's to say
 
-importing = threading.Lock()
+importing = threading.RLock()
 """Held while the HTTP library is imported: a child forked in the middle of it would
 wait for ever for the import to end."""
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from keywordsai._logging import logger
 from keywordsai.delivery.spool import Spool
@@ -33,15 +34,51 @@ try:
 except ImportError:  # pragma: no cover  Windows
     fcntl = None  # type: ignore[assignment]  # a module, or none
 
-__all__ = ["SpoolFolder", "can_lock"]
+__all__ = ["SpoolFolder", "account_in", "can_lock", "files_in", "watched"]
 
 _DB, _LOCK, _DEAD, _CORRUPT = ".db", ".lock", ".dead", ".corrupt"
 _ACCOUNT_DIGITS = 32
+_LOOKS, _LOOK = 100, 0.02  # times and seconds to wait for those who only look
 
 
 def can_lock() -> bool:
     """Whether this system has the locks that a spool folder needs."""
     return fcntl is not None
+
+
+def account_in(path: str, *, base_url: str, api_key: str) -> str | None:
+    """An account's name in a folder; None if it can have no files there yet."""
+    try:
+        with open(os.path.join(path, "salt"), "rb") as file:
+            return _fingerprint(file.read(), api_key, base_url)
+    except FileNotFoundError:
+        return None
+
+
+def files_in(path: str) -> tuple[list[str], list[str]]:
+    """The names of a folder's queues, and those of files that were set aside."""
+    names = sorted(os.listdir(path))
+    queues = [name for name in names if _ours(name, _DB) or _ours(name, _DEAD)]
+    return queues, [name for name in names if _ours(name, _DB + _CORRUPT)]
+
+
+@contextmanager
+def watched(stem: str) -> Iterator[bool]:
+    """Whether a process holds a queue; if none does, none takes it meanwhile."""
+    try:
+        held = os.open(stem + _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        taken = False
+    except OSError:
+        taken = True
+    try:
+        yield taken
+    finally:
+        os.close(held)
 
 
 class SpoolFolder:
@@ -153,6 +190,37 @@ class SpoolFolder:
                 finally:
                     os.close(held)
         return total
+
+    def hold(self, stem: str) -> bool:
+        """Keep all others from a queue; False if another process has it.
+
+        Raises:
+            OSError: It is another user's.
+        """
+        for _ in range(_LOOKS):
+            held = _take_lock(stem + _LOCK)
+            if held is not None:
+                self._held[stem] = held
+                return True
+            with watched(stem) as taken:
+                if taken:
+                    return False
+            time.sleep(_LOOK)  # somebody only looks at it
+        return False
+
+    def let_go(self, stem: str) -> None:
+        """Leave a queue that was held to others, or its name if it is no more."""
+        if os.path.exists(stem + _DB):
+            self._release(stem)
+        else:
+            self._let_go(stem)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for other commands that change files of dead processes; then be one."""
+        with open(os.path.join(self.path, "salt"), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def abandon(self) -> None:
         """In a forked child: the locks are the parent's, and only the parent's."""

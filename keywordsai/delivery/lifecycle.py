@@ -38,11 +38,12 @@ class _Registry:
         self.posts: dict[Account, Post] = {}
         self.pid = os.getpid()
         self.exiting: float | None = None
-        self.finalizing = False
+        self.finishing = False
 
 
 _registry = _Registry()
 _held: list[ExitStack] = []  # by the thread that forks
+_in_children = ExitStack()  # anything that lives as long as this module
 
 
 def join(
@@ -52,7 +53,7 @@ def join(
     _check_pid()
     account = _account(endpoints, options, transport)
     with _registry.lock:
-        _finish_with_multiprocessing()
+        _finish_where_no_exit_does()
         post = _registry.posts.get(account)
         if post is None:
             post = Post(Outbox(endpoints, options), transport, _is_needed)
@@ -128,18 +129,30 @@ def _at_exit() -> None:
     _registry.exiting = time.monotonic() + _AFTER_EXIT
 
 
-def _finish_with_multiprocessing() -> None:
-    """Children of multiprocessing leave without what is registered with atexit."""
-    if _registry.finalizing:
+def _finish_where_no_exit_does() -> None:
+    """Have children of pools deliver that leave without what atexit has of them."""
+    if _registry.finishing:
         return
-    _registry.finalizing = True
-    for name in ("multiprocessing", "billiard"):
-        process = sys.modules.get(f"{name}.process")
-        util = sys.modules.get(f"{name}.util")
-        if process is None or util is None:
-            continue
-        if getattr(process.current_process(), "_parent_pid", None) is not None:
-            util.Finalize(None, _end_all, exitpriority=0)
+    _registry.finishing = True
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # A child forgets what was registered with it before it began in earnest, as
+        # by an import of the program's main module; so it is registered again then.
+        util.register_after_fork(_in_children, _finish_with_multiprocessing)
+        process = sys.modules["multiprocessing.process"].current_process()
+        if getattr(process, "_parent_pid", None) is not None:
+            _finish_with_multiprocessing(None)
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:  # its children leave without any of this
+        signals.worker_process_shutdown.connect(_end_all_for_celery, weak=False)
+
+
+def _finish_with_multiprocessing(_: object) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, _end_all, exitpriority=0)
+
+
+def _end_all_for_celery(**_: object) -> None:
+    _end_all()
 
 
 def _check_pid() -> None:

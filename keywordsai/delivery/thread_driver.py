@@ -20,16 +20,9 @@ from keywordsai.delivery.source import Job
 from keywordsai.transport.base import HTTPRequest, SyncTransport
 from keywordsai.transport.flow import run
 
-__all__ = ["ThreadDriver", "deliver_here", "is_lane"]
+__all__ = ["ThreadDriver", "deliver_here"]
 
 _MOST_THREADS = 8
-
-_lane = threading.local()
-
-
-def is_lane() -> bool:
-    """Whether this thread sends."""
-    return bool(getattr(_lane, "here", False))
 
 
 @attrs.define(eq=False)
@@ -69,6 +62,10 @@ class ThreadDriver:
         """Abandon what is in flight, and end soon. From any thread."""
         self._stopping = True
         self.wake()
+
+    def is_current(self) -> bool:
+        """Whether this thread is one of those that send."""
+        return threading.current_thread() in self._lanes
 
     def _deliver(self, transport: SyncTransport) -> None:
         outbox, scheduler = self.outbox, self.outbox.scheduler
@@ -115,7 +112,6 @@ class ThreadDriver:
     ) -> None:
         """Send a job, then the next, until there is none for this lane."""
         outbox, scheduler = self.outbox, self.outbox.scheduler
-        _lane.here = True
         try:
             while True:
                 scheduler.done(job, _send(outbox, outbox.request(job), transport))

@@ -15,7 +15,7 @@ from keywordsai._logging import logger
 from keywordsai.delivery.async_driver import AsyncDriver
 from keywordsai.delivery.driving import is_green
 from keywordsai.delivery.outbox import Outbox
-from keywordsai.delivery.thread_driver import ThreadDriver, is_lane
+from keywordsai.delivery.thread_driver import ThreadDriver
 from keywordsai.transport.base import SyncTransport
 
 __all__ = ["Worker"]
@@ -27,6 +27,7 @@ class _Driver(Protocol):
     def run(self) -> None: ...
     def wake(self) -> None: ...
     def stop(self) -> None: ...
+    def is_current(self) -> bool: ...
 
 
 class Worker:
@@ -78,7 +79,8 @@ class Worker:
 
     def is_current(self) -> bool:
         """Whether this is the worker's own thread."""
-        return threading.current_thread() is self._thread or is_lane()
+        here = threading.current_thread()
+        return here is self._thread or self._driver.is_current()
 
     def _run(self) -> None:
         while not self._runs_well() and not self._stopping.wait(_AFTER_ERROR):
