@@ -1,8 +1,10 @@
 """Measures what the package costs, against floors measured in the same run.
 
-    python bench/run.py [--quick] [--rounds N] [--with-published | --published PYTHON]
+    python bench/run.py [--quick] [--rounds N] [--only SECTION,…]
+                        [--with-published | --published PYTHON]
 
-Every number is a ratio to something that does the same work without us. The
+What it compares with is in bench/requirements.txt; without that, those figures are
+left out. Every number is a ratio to something that does the same work without us. The
 cases that are compared take turns, round after round, so that whatever else the
 machine does slows them alike. Printed are the median of the rounds' ratios, and
 the medians of the figures that they come from.
@@ -15,179 +17,145 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import gc
+import functools
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TypeAlias
 
 import attrs
 import cases
+import delivery
 import sink
 from sample import log_of
-
-Measured: TypeAlias = dict[str, list[float]]
+from table import (
+    Measured,
+    Row,
+    figures,
+    in_turns,
+    print_table,
+    progress,
+    ratio,
+    shown,
+    verdict,
+)
 
 PUBLISHED = "keywordsai==1.0.4"
 FULL = cases.Work(calls=200, calls_in_flight=10, kilobytes=2000, published_calls=10)
 QUICK = cases.Work(calls=50, calls_in_flight=3, kilobytes=400, published_calls=3)
-_OURS = ("keywordsai_", "keywords_ai_", "respan_")
+FULL_DELIVERY = delivery.Amount(
+    rounds=21, long_rounds=5, seconds=5, delivered=20_000, pending=100_000
+)
+QUICK_DELIVERY = delivery.Amount(
+    rounds=5, long_rounds=1, seconds=2, delivered=5_000, pending=20_000
+)
+_SECTIONS = ("create", "encoding", "import", *delivery.SECTIONS)
+_SETTINGS = ("keywordsai_", "keywords_ai_", "respan_", "otel_")
 _OF_NETWORKS = ("_proxy", "_ca_bundle", "ssl_cert_file", "ssl_cert_dir")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-
-
-@attrs.frozen
-class Row:
-    """One line of the table."""
-
-    what: str
-    reach: str
-    measured: str
-    figures: str
-    verdict: str = ""
 
 
 def main() -> None:
     options = _options()
     _even_out_malloc()
     rounds = options.rounds or (5 if options.quick else 21)
-    work = QUICK if options.quick else FULL
+    work, amount = (QUICK, QUICK_DELIVERY) if options.quick else (FULL, FULL_DELIVERY)
+    amount = attrs.evolve(
+        amount, rounds=rounds, long_rounds=min(rounds, amount.long_rounds)
+    )
     with ExitStack() as stack:
         python = options.published
         if options.with_published:
             python = _install(stack)
         _forget_settings()
-        rows = [
-            *_calls(rounds, work, stack, python),
-            *_encoding(rounds, work),
-            *_importing(rounds),
-        ]
-    _progress("")
-    _print_table(rows, rounds)
+        sections: dict[str, Callable[[], Iterable[Row]]] = {
+            "create": lambda: _calls(rounds, work, python),
+            "encoding": lambda: _encoding(rounds, work),
+            "import": lambda: _importing(rounds),
+        }
+        for name, section in delivery.SECTIONS.items():
+            sections[name] = functools.partial(section, amount)
+        rows = [row for name in options.only for row in sections[name]()]
+    progress("")
+    print_table(rows, rounds, amount.long_rounds)
 
 
-def _calls(
-    rounds: int, work: cases.Work, stack: ExitStack, python: str | None
-) -> Iterable[Row]:
-    base = stack.enter_context(sink.running())
-    log = log_of(1000)
-    sync = cases.sync_cases(base, log, work, stack)
-    what = "published SDK's create()"
-    if python is not None:
-        name, sync["published"] = cases.published_case(python, base, log, work, stack)
-        what = f"create() of the published {name}"
-    taken = _rounds("create()", sync, rounds)
-    yield _times("create(), of Session().post(json=…)", taken, "post", 0.60)
-    yield _times("create(), of HTTPAdapter.send", taken, "adapter", 1.20)
-    if python is None:
-        yield Row(what, "", "", "not installed")
-    else:
-        ratio = _ratio(taken, "published", "ours")
-        yield Row(what, "", f"{ratio:.1f} x ours", _figures(taken, "published", "ours"))
+def _calls(rounds: int, work: cases.Work, python: str | None) -> Iterable[Row]:
+    with ExitStack() as stack:
+        base = stack.enter_context(sink.running())
+        log = log_of(1000)
+        sync = cases.sync_cases(base, log, work, stack)
+        what = "published SDK's create()"
+        if python is not None:
+            name, sync["published"] = cases.published_case(
+                python, base, log, work, stack
+            )
+            what = f"create() of the published {name}"
+        taken = in_turns("create()", sync, rounds)
+        yield _times("create(), of Session().post(json=…)", taken, "post", 0.60)
+        yield _times("create(), of HTTPAdapter.send", taken, "adapter", 1.20)
+        if python is None:
+            yield Row(what, "", "", "not installed")
+        else:
+            times = ratio(taken["published"], taken["ours"])
+            shares = figures(taken, "published", "ours")
+            yield Row(what, "", f"{times:.1f} x ours", shares)
 
-    flying = cases.async_cases(base, log, work, stack)
-    taken = _rounds("acreate()", flying, rounds)
-    yield _throughput("bare session.post(data=…)", taken, "bare", 0.60)
-    yield _throughput("ClientSession().post(json=…)", taken, "post", 0.80)
+        flying = cases.async_cases(base, log, work, stack)
+        taken = in_turns("acreate()", flying, rounds)
+        yield _throughput("bare session.post(data=…)", taken, "bare", 0.60)
+        yield _throughput("ClientSession().post(json=…)", taken, "post", 0.80)
 
 
 def _encoding(rounds: int, work: cases.Work) -> Iterable[Row]:
     for size, reach in ((1, 1.3), (10, 0.6), (100, 0.35)):
         pair = cases.encode_cases(log_of(size * 1000), work)
-        taken = _rounds(f"encode_log {size} KB", pair, rounds)
+        taken = in_turns(f"encode_log {size} KB", pair, rounds)
         yield _times(f"encode_log, {size} KB, of json.dumps", taken, "dumps", reach)
 
 
 def _importing(rounds: int) -> Iterable[Row]:
-    taken = _rounds("import", cases.import_cases(), rounds)
+    taken = in_turns("import", cases.import_cases(), rounds)
     yield _times("from keywordsai import LogAPI, of attrs, cattrs", taken, "floor", 1.9)
     empty = median(taken["nothing"])
-    yield Row("  a process that imports nothing", "", "", _shown(empty))
+    yield Row("  a process that imports nothing", "", "", shown(empty))
     loaded = cases.loaded_by_import()
     found = ", ".join(loaded) or "none"
     what = "  loads requests, aiohttp, sqlalchemy, sqlite3"
     yield Row(what, "none", found, "", "short" if loaded else "ok")
 
 
-def _rounds(
-    what: str, compared: dict[str, Callable[[], float]], rounds: int
-) -> Measured:
-    taken: Measured = {name: [] for name in compared}
-    for done in range(rounds):
-        _progress(f"{what}: round {done + 1} of {rounds}")
-        for name, case in compared.items():
-            gc.collect()
-            taken[name].append(case())
-    return taken
-
-
-def _ratio(taken: Measured, one: str, other: str) -> float:
-    return median(a / b for a, b in zip(taken[one], taken[other], strict=True))
-
-
 def _times(what: str, taken: Measured, floor: str, reach: float) -> Row:
-    ratio = _ratio(taken, "ours", floor)
+    times = ratio(taken["ours"], taken[floor])
     return Row(
         what,
         f"at most {reach:.2f}",
-        f"{ratio:.2f}",
-        _figures(taken, "ours", floor),
-        "ok" if ratio <= reach else "short",
+        f"{times:.2f}",
+        figures(taken, "ours", floor),
+        verdict(reached=times <= reach),
     )
 
 
 def _throughput(floor: str, taken: Measured, name: str, reach: float) -> Row:
-    ratio = _ratio(taken, name, "ours")
+    times = ratio(taken[name], taken["ours"])
     ours, theirs = (1 / median(taken[case]) for case in ("ours", name))
     return Row(
         f"acreate(), {cases.IN_FLIGHT} in flight, of {floor}",
         f"at least {reach:.2f}",
-        f"{ratio:.2f}",
+        f"{times:.2f}",
         f"{ours:,.0f} / {theirs:,.0f} req/s",
-        "ok" if ratio >= reach else "short",
+        verdict(reached=times >= reach),
     )
-
-
-def _figures(taken: Measured, one: str, other: str) -> str:
-    return f"{_shown(median(taken[one]))} / {_shown(median(taken[other]))}"
-
-
-def _shown(seconds: float) -> str:
-    microseconds = seconds * 1e6
-    if microseconds >= 10_000:
-        return f"{microseconds / 1000:.0f} ms"
-    return f"{microseconds:.{0 if microseconds >= 100 else 1}f} µs"
-
-
-def _print_table(rows: list[Row], rounds: int) -> None:
-    libraries = ("keywordsai", "requests", "aiohttp", "orjson", "attrs", "cattrs")
-    names = ", ".join(f"{name} {version(name)}" for name in libraries)
-    print(f"Python {platform.python_version()}, {names}")
-    print(f"1 KB logs, a sink on loopback; medians over {rounds} rounds\n")
-    head = Row("what", "reach", "ratio", "ours / floor")
-    table = [attrs.astuple(row) for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        print("  ".join(padded).rstrip())
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 def _forget_settings() -> None:
     """Drop what would send requests elsewhere, or make some cases look up files."""
     for name in list(os.environ):
-        if name.lower().startswith(_OURS) or name.lower().endswith(_OF_NETWORKS):
+        if name.lower().startswith(_SETTINGS) or name.lower().endswith(_OF_NETWORKS):
             del os.environ[name]
 
 
@@ -206,7 +174,7 @@ def _even_out_malloc() -> None:
 
 def _install(stack: ExitStack) -> str | None:
     """The interpreter of a temporary venv with the published SDK, None if it fails."""
-    _progress("installing the published SDK")
+    progress("installing the published SDK")
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     python = str(Path(folder, "bin", "python"))
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -218,10 +186,25 @@ def _install(stack: ExitStack) -> str | None:
     return python
 
 
+def _some_sections(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in _SECTIONS:
+            raise argparse.ArgumentTypeError(f"there is no {name!r}")
+    return names
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, help="default 21")
     parser.add_argument("--quick", action="store_true", help="5 short rounds")
+    parser.add_argument(
+        "--only",
+        type=_some_sections,
+        default=_SECTIONS,
+        metavar="SECTION,…",
+        help=", ".join(_SECTIONS),
+    )
     published = parser.add_mutually_exclusive_group()
     published.add_argument(
         "--published", metavar="PYTHON", help="an interpreter with the published SDK"

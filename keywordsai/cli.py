@@ -1,8 +1,8 @@
-"""The command line: ``keywordsai serve`` and ``keywordsai quickstart``.
+"""The command line: ``keywordsai serve``, ``quickstart`` and ``spool``.
 
-Exit codes: 0 all went well, 2 an option cannot be used as given (one line on
-standard error says which). Nothing of the server is imported before a command
-asks for it: its extra may not be installed.
+Exit codes: 0 all went well, 1 something is left that should not be, 2 an option
+cannot be used as given (one line on standard error says which). Nothing of the
+server is imported before a command asks for it: its extra may not be installed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["main"]
 
 _KEY_VARIABLE = "KEYWORDSAI_SERVER_API_KEY"
 _UNUSABLE = 2
+_LONGEST = 1e9  # seconds
+_LISTED = 100
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +43,22 @@ def _port(text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text!r}")
     if int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}")
+    return seconds
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text!r}")
     return int(text)
 
 
@@ -81,7 +99,76 @@ def _parser() -> argparse.ArgumentParser:
         help="log two calls to a server of its own and read them back",
         description="Log two calls to a server of its own and read them back.",
     )
+    _add_spool(commands)
     return parser
+
+
+def _add_spool(
+    commands: argparse._SubParsersAction[_Parser],
+) -> None:
+    spool = commands.add_parser(
+        "spool",
+        help="see and handle logs that wait in a folder, or were refused",
+        description="See and handle the logs in the folder of LogAPI(spool=...).",
+    )
+    actions = spool.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(
+            name, help=text, description=f"{text}.".capitalize()
+        )
+        action.add_argument(
+            "--spool",
+            metavar="DIR",
+            help="the folder; default: KEYWORDSAI_SPOOL",
+        )
+        return action
+
+    status = add("status", "tell what is in each file")
+    listed = add("list", "list logs, the oldest first, without what they say")
+    shown = add("show", "show one log, with what it says")
+    resend = add("resend", "send dead logs, and what dead processes left behind")
+    purge = add("purge", "remove dead logs for good")
+    for action in (status, listed):
+        action.add_argument("--json", action="store_true", help="for machines")
+    listed.add_argument(
+        "--state",
+        choices=("pending", "dead", "all"),
+        default="all",
+        help="which logs; default: all",
+    )
+    listed.add_argument(
+        "--limit",
+        metavar="N",
+        type=_limit,
+        default=_LISTED,
+        help=f"how many, 0 for all of them; default: {_LISTED}",
+    )
+    shown.add_argument("id", metavar="ID", help="the log, as `list` names it")
+    for action in (resend, purge):
+        action.add_argument(
+            "ids", metavar="ID", nargs="*", help="dead logs; default: all of them"
+        )
+    resend.add_argument(
+        "--all-accounts",
+        action="store_true",
+        help="also those given with another API key or base URL, with this one",
+    )
+    resend.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="how long to try; default: while any is delivered within 30 seconds",
+    )
+    purge.add_argument(
+        "--pending",
+        action="store_true",
+        help="also logs that wait, unless a running process has them",
+    )
+    purge.add_argument(
+        "--corrupt", action="store_true", help="also files that could not be read"
+    )
+    purge.add_argument("--yes", action="store_true", help="do not ask")
 
 
 async def _serve(*, host: str, port: int, database: str, api_key: str | None) -> None:
@@ -101,6 +188,10 @@ async def _serve(*, host: str, port: int, database: str, api_key: str | None) ->
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "spool":
+        from keywordsai.spool.cli import run as run_spool  # noqa: PLC0415  as above
+
+        return run_spool(options)
     import keywordsai.server.app  # noqa: F401, PLC0415 - says early what is missing
 
     if options.command == "quickstart":

@@ -12,7 +12,7 @@ import attrs
 from keywordsai._excerpt import cut, excerpt
 from keywordsai.errors import ConfigurationError
 from keywordsai.transport.base import Timeout
-from keywordsai.transport.network import Network
+from keywordsai.transport.network import Network, is_host
 from keywordsai.transport.retry import RetryPolicy
 
 __all__ = ["Secret", "Settings"]
@@ -151,7 +151,7 @@ def _first(
     argument: str, given: Any, variables: tuple[str, ...], environ: Mapping[str, str]
 ) -> tuple[str, Any]:
     """The first value that is there, and the name it came by."""
-    if given:
+    if given not in (None, ""):
         return argument, given
     for variable in variables:
         if environ.get(variable):
@@ -187,7 +187,7 @@ def _base_url(given: str | None, environ: Mapping[str, str]) -> str:
         url = urlsplit(text)
         valid = (
             url.scheme in {"http", "https"}
-            and bool(url.hostname)
+            and is_host(url.hostname or "")
             and url.username is None
             and not url.query
             and not url.fragment
@@ -198,8 +198,9 @@ def _base_url(given: str | None, environ: Mapping[str, str]) -> str:
         valid = False
     if not valid:
         raise ConfigurationError(
-            f"{source} must be an http:// or https:// URL with a host, and without "
-            f"credentials, query or fragment, such as {DEFAULT_BASE_URL}"
+            f"{source} must be an http:// or https:// URL with a host (a name, or an "
+            "address in full), and without credentials, query or fragment, such as "
+            f"{DEFAULT_BASE_URL}"
         )
     segments = [part for part in url.path.split("/") if part]
     while segments and segments[-1] == "api":

@@ -142,6 +142,8 @@ class SpoolFolder:
                     self._release(stem)
                 except sqlite3.DatabaseError:
                     self._set_aside(stem)
+                except OSError:
+                    self._release(stem)
 
     def retire(self, spool: Spool) -> None:
         """This process is done with a queue: what is left in it is for others."""
@@ -154,7 +156,8 @@ class SpoolFolder:
             pending, dead = 1, 0  # whoever opens it next will see
         with suppress(sqlite3.Error):
             spool.retire()
-        if pending:
+        # Somebody else has it open: what is in the -wal is nowhere else.
+        if pending or (dead and spool.wal_size()):
             self._release(stem)
             return
         with suppress(OSError):

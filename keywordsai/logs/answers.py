@@ -22,32 +22,34 @@ __all__ = ["Log", "LogPage"]
 
 @functools.cache
 def _iso() -> re.Pattern[str]:
-    """Date, minute, second, fraction, offset. Compiled when first needed."""
+    """A date, alone or with a time and an offset. Compiled when first needed."""
     return re.compile(
-        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d+))?"
-        r"\s*(Z|[+-]\d\d(?::?\d\d)?)?",
-        re.IGNORECASE,
+        r"(\d{4})-?(\d\d)-?(\d\d)"
+        r"(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?"
+        r"\s*(Z|[+-]\d\d(?::?\d\d)?)?)?",
+        re.IGNORECASE | re.ASCII,
     )
 
 
 def parse_moment(value: Any) -> Any:
     """ISO 8601 text as an aware datetime; anything else as it is.
 
-    A moment without an offset is UTC, in which the service keeps its times;
-    digits beyond microseconds are cut.
+    A moment without an offset is UTC, in which the service keeps its times, and a
+    date alone its beginning there; digits beyond microseconds are cut.
     """
     match = _iso().fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         return value
-    day, minute, second, fraction, offset = match.groups()
-    text = f"{day}T{minute}{second or ':00'}.{(fraction or '')[:6]:0<6}"
-    if offset is None or offset in "Zz":
+    *numbers, fraction, offset = match.groups("")
+    year, month, day, hour, minute, second = (number or "00" for number in numbers)
+    time = f"{hour}:{minute}:{second}.{fraction[:6]:0<6}"
+    if offset in "Zz":
         offset = "+00:00"
-    elif len(offset) != len("+00:00"):
+    else:
         digits = offset[1:].replace(":", "").ljust(4, "0")
         offset = f"{offset[0]}{digits[:2]}:{digits[2:]}"
     try:
-        moment = datetime.fromisoformat(f"{text}{offset}")
+        moment = datetime.fromisoformat(f"{year}-{month}-{day}T{time}{offset}")
     except ValueError:  # such as a 13th month
         return value
     return moment.astimezone(timezone.utc) if offset == "+00:00" else moment
@@ -168,8 +170,11 @@ class Log:
         values = {**row, **(sent or {})}
         values.update((key, row[key]) for key in ("id", "unique_id") if key in row)
         known = {key: values.pop(key) for key in _NAMES if key in values}
-        if known.get("total_request_tokens") is None:
-            known["total_request_tokens"] = values.pop("total_tokens", None)
+        total = values.pop("total_tokens", None)
+        if known.get("total_request_tokens") in _ABSENT:
+            known["total_request_tokens"] = None if total in _ABSENT else total
+        elif total not in _ABSENT:
+            values["total_tokens"] = total
         return cls(**known, sent=sent, extra=values)
 
     @property
@@ -219,6 +224,7 @@ class Log:
 
 _NAMES = frozenset(field.name for field in attrs.fields(Log)) - {"sent", "extra"}
 _ALSO_READ = frozenset({"sent", "total_tokens"})
+_ABSENT = (None, "")
 
 
 @attrs.frozen(kw_only=True, repr=False)

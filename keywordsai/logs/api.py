@@ -306,11 +306,13 @@ class LogAPI:
             ConfigurationError: The timeout is no number of seconds.
             ClosedError: The client was closed.
         """
-        return self._flushable(timeout).flush(timeout)
+        queue = self._flushable(timeout)
+        return FlushResult() if queue is None else queue.flush(timeout)
 
     async def aflush(self, timeout: float | None = None) -> FlushResult:
         """As `flush`, for asynchronous code: the event loop goes on."""
-        return await self._flushable(timeout).aflush(timeout)
+        queue = self._flushable(timeout)
+        return FlushResult() if queue is None else await queue.aflush(timeout)
 
     def stats(self) -> DeliveryStats:
         """The numbers of what was queued, at this moment; after `close` too."""
@@ -399,18 +401,19 @@ class LogAPI:
             return _disabled()
         return (self._queue or self._delivery()).put(body, key)
 
-    def _flushable(self, timeout: float | None) -> Delivery:
+    def _flushable(self, timeout: float | None) -> Delivery | None:
         self._opened()
         check_flush_timeout(timeout)
+        if not self._settings.enabled:
+            return None
         return self._queue or self._delivery()
 
     def _delivery(self) -> Delivery:
         from keywordsai.delivery.client import Delivery  # noqa: PLC0415  sqlite3
 
         with self._lock:
-            if self._queue is None:
-                given = None if self._owns_sync else self._sync
-                self._queue = Delivery(self._endpoints, self._options, given)
+            given = None if self._owns_sync else self._sync
+            self._queue = self._queue or Delivery(self._endpoints, self._options, given)
             return self._queue
 
     def _run(self, call: Call[T]) -> T:

@@ -2,10 +2,12 @@
 
 The hooks check and change nothing: what the caller passed is what is sent. For
 an object only the keys that are there are looked at, and those whose value is
-of a type that always fits cost one look-up. A misfit is collected with its path
-and looking goes on, so that every problem is told in one go.
+of a type that always fits cost one look-up; the plain objects of a list are looked
+at together, field by field. A misfit is collected with its path and looking goes
+on, so that every problem is told in one go.
 
 A value is checked as what it becomes in JSON: a UUID is text, an Enum its value.
+The same goes for a key.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import repeat
 from types import NoneType, UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin
 
@@ -22,6 +25,7 @@ import attrs
 from cattrs import Converter
 
 from keywordsai._excerpt import excerpt
+from keywordsai.logs.json_text import key_text
 from keywordsai.logs.problems import Mismatch, Problem, step_of
 
 __all__ = ["register_checks"]
@@ -31,6 +35,8 @@ Hook: TypeAlias = Callable[[Any, Any], Any]
 # More steps towards JSON than any object needs; one that never arrives has none.
 _STEPS = 8
 _HINTS = 20
+# So many objects in a list that looking at them together takes less time.
+_MANY = 12
 _WORDS = {
     str: "a string",
     int: "an integer",
@@ -71,7 +77,7 @@ def register_checks(
         return _shape_hook(kind, converter, natural)
 
     def whole(kind: Any) -> Hook:
-        return _object_hook(kind, converter, natural, strict=strict)
+        return _Fields.of(kind, converter, natural, strict=strict).check
 
     for kind in _EXACT:
         # cattrs would convert these: "15" to 15, and 1 to "1".
@@ -167,48 +173,106 @@ def _shape_hook(kind: Any, converter: Converter, natural: Callable[[Any], Any]) 
     return check
 
 
-def _object_hook(
-    cls: Any, converter: Converter, natural: Callable[[Any], Any], *, strict: bool
-) -> Hook:
-    """Check the keys that an object has against the fields of a class."""
-    attrs.resolve_types(cls)
-    exact: dict[Any, frozenset[type]] = {}
-    hooks: dict[Any, Hook] = {}
-    for field in attrs.fields(cls):
-        if field.name != "extra":
-            exact[field.name] = _exact(field.type)
-            # Whether `Any` can become JSON shows when it is written.
-            if field.type is not Any:
-                hooks[field.name] = converter.get_structure_hook(field.type)
-    needed = _required(cls)
+@attrs.frozen(eq=False)
+class _Fields:
+    """The fields of a class, for objects to be checked against.
 
-    def check(value: Any, _kind: Any) -> None:
+    Attributes:
+        exact: Of each field the types of which every value fits.
+        hooks: What looks closer; whether `Any` can become JSON shows when written.
+        needed: The fields that have to be there.
+        strict: Whether other keys are problems.
+        natural: One step towards JSON.
+    """
+
+    exact: Mapping[Any, frozenset[type]]
+    hooks: Mapping[Any, Hook]
+    needed: frozenset[str]
+    strict: bool
+    natural: Callable[[Any], Any]
+
+    @classmethod
+    def of(
+        cls,
+        kind: Any,
+        converter: Converter,
+        natural: Callable[[Any], Any],
+        *,
+        strict: bool,
+    ) -> _Fields:
+        """Read the annotations of a class."""
+        attrs.resolve_types(kind)
+        fields = [field for field in attrs.fields(kind) if field.name != "extra"]
+        needed = {field.name for field in fields if field.default is attrs.NOTHING}
+        return cls(
+            {
+                field.name: _exact(field.type)
+                - ({NoneType} if field.name in needed else set())
+                for field in fields
+            },
+            {
+                field.name: converter.get_structure_hook(field.type)
+                for field in fields
+                if field.type is not Any
+            },
+            frozenset(needed),
+            strict,
+            natural,
+        )
+
+    def check(self, value: Any, _kind: Any) -> None:
+        """Check the keys that an object has."""
         if type(value) is not dict:
-            value = _as_object(value, natural)
+            value = _as_object(value, self.natural)
+        exact, strict = self.exact, self.strict
         problems: Sequence[Problem] = ()
         unknown: Sequence[Problem] = ()
         for key in value:
-            # Nearly every key of nearly every log ends here.
-            if key in exact and type(value[key]) in exact[key]:
-                continue
-            if key in hooks:
+            if key in exact:
+                # Nearly every key of nearly every log ends here.
+                if type(value[key]) in exact[key] or key not in self.hooks:
+                    continue
                 try:
-                    hooks[key](value[key], None)
+                    self.hooks[key](value[key], None)
                 except Mismatch as mismatch:
                     problems = [*problems, *mismatch.under(step_of(key))]
-            elif strict and key not in exact:
-                unknown = unknown or _unknown(value, exact)
-        for name in needed:
+            elif strict or type(key) is not str:
+                if not isinstance(key, str):
+                    return self.check(self._named(value), None)
+                if strict:
+                    unknown = unknown or _unknown(value, exact)
+        for name in self.needed:
             if name not in value or value[name] is None:
                 problems = [*problems, (name, "required")]
         if problems or unknown:
             raise Mismatch([*problems, *unknown])
+        return None
 
-    return check
+    def odd(self, items: list[dict[Any, Any]]) -> list[tuple[int, Any]]:
+        """The plain objects of a list that need a closer look, and where they are.
 
+        They are looked at in columns, without a step of Python for each.
+        """
+        exact, nothing = self.exact, frozenset[type]()
+        odd = [key for key in self.needed.union(*items) if not self._fit(key, items)]
+        places = {
+            index
+            for key in odd
+            for kinds in (exact.get(key, nothing),)
+            for index, item in enumerate(items)
+            if type(item.get(key)) not in kinds
+        }
+        return [(index, items[index]) for index in sorted(places)]
 
-def _required(cls: Any) -> list[str]:
-    return [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
+    def _fit(self, key: Any, items: list[dict[Any, Any]]) -> bool:
+        """Whether what plain objects have under a key, if they do, always fits."""
+        if key not in self.exact:
+            return isinstance(key, str) and not self.strict
+        return self.exact[key].issuperset(map(type, map(dict.get, items, repeat(key))))
+
+    def _named(self, value: Mapping[Any, Any]) -> dict[str, Any]:
+        """An object by the keys that it has in JSON."""
+        return {key_text(key, self.natural): value[key] for key in value}
 
 
 def _steps(value: Any, natural: Callable[[Any], Any]) -> Iterator[Any]:
@@ -233,14 +297,23 @@ def _as_object(value: Any, natural: Callable[[Any], Any]) -> Mapping[Any, Any]:
 
 
 def _check_items(items: Iterable[Any], hook: Hook) -> None:
+    many = type(items) is list and len(items) >= _MANY
     problems: list[Problem] = []
-    for index, item in enumerate(items):
+    for index, item in _odd(items, hook) if many else enumerate(items):
         try:
             hook(item, None)
         except Mismatch as mismatch:  # noqa: PERF203  every misfit is collected
             problems += mismatch.under(f"[{index}]")
     if problems:
         raise Mismatch(problems)
+
+
+def _odd(items: Any, hook: Hook) -> Iterable[tuple[int, Any]]:
+    """The items that need a closer look, all unless they are plain objects."""
+    fields = getattr(hook, "__self__", None)
+    if isinstance(fields, _Fields) and {*map(type, items)} == {dict}:
+        return fields.odd(items)
+    return enumerate(items)
 
 
 def _fits_scalar(value: Any, kinds: tuple[Any, ...]) -> bool:

@@ -20,7 +20,7 @@ from keywordsai._excerpt import excerpt
 from keywordsai.logs.natural import ExactNumber
 from keywordsai.logs.problems import Mismatch, cannot_become_json, step_of
 
-__all__ = ["write_json"]
+__all__ = ["key_text", "write_json"]
 
 # Two frames a level: well within Python's own limit of 1,000 frames.
 _DEEPEST = 300
@@ -44,6 +44,13 @@ def write_json(value: Any, natural: Callable[[Any], Any]) -> bytes:
     if writer.problems:
         raise Mismatch(writer.problems)
     return text.encode("utf-8")
+
+
+def key_text(key: Any, natural: Callable[[Any], Any]) -> str:
+    """The text that a key becomes; of one that has none, how a path names it."""
+    writer = _Writer(natural)
+    text = writer.key(key)
+    return step_of(key) if writer.problems else text
 
 
 class _Writer:
@@ -97,7 +104,7 @@ class _Writer:
         written: dict[str, Any] = {}
         members = []
         for key, item in list(value.items()):
-            name = key if type(key) is str else self._key(key)
+            name = key if type(key) is str else self.key(key)
             self._path.append(step_of(name))
             if name in written:
                 same = f"{excerpt(written[name])} and {excerpt(key)}"
@@ -115,7 +122,7 @@ class _Writer:
             self._path.pop()
         return f"[{','.join(items)}]"
 
-    def _key(self, key: Any) -> str:
+    def key(self, key: Any) -> str:
         """A key that is no string as text: as JSON writes it, where it can."""
         if isinstance(key, Enum):
             key = key.value

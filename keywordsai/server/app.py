@@ -171,6 +171,26 @@ def _reason(error: OSError | OverflowError) -> str:
     return os.strerror(error.errno)
 
 
+@contextlib.contextmanager
+def _told(host: str, port: int) -> Iterator[None]:
+    """What keeps from listening, in words."""
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port}: {_reason(error)}"
+        ) from error
+
+
+async def _bind(host: str, port: int) -> asyncio.Server:
+    """Take the addresses, and do not listen yet."""
+    loop = asyncio.get_running_loop()
+    with _told(host, port):
+        return await loop.create_server(
+            asyncio.Protocol, host, port, start_serving=False
+        )
+
+
 @contextlib.asynccontextmanager
 async def running(
     *,
@@ -194,7 +214,12 @@ async def running(
         ConfigurationError: The address, the key or the database is not usable.
     """
     _check(host, api_key)
-    store = Store.open(database)
+    addresses = await _bind(host, port)  # before there is a database to leave behind
+    try:
+        store = Store.open(database)
+    except BaseException:
+        addresses.close()
+        raise
     try:
         server = LogServer(store=store, handler=Handler(api_key=api_key))
         # aiohttp would log what it cannot read as HTTP, with a piece of it: of a
@@ -205,12 +230,10 @@ async def running(
         )
         await runner.setup()
         try:
-            try:
-                await web.TCPSite(runner, host, port).start()
-            except (OSError, OverflowError) as error:
-                raise ConfigurationError(
-                    f"cannot listen on {host}, port {port}: {_reason(error)}"
-                ) from error
+            with _told(host, port):
+                for sock in addresses.sockets:
+                    await web.SockSite(runner, sock.dup()).start()
+            addresses.close()  # lest they go on listening while the others close
             address, bound = runner.addresses[0][:2]
             yield (
                 f"http://[{address}]:{bound}"
@@ -220,6 +243,7 @@ async def running(
         finally:
             await runner.cleanup()
     finally:
+        addresses.close()
         store.close()
 
 

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BULK_BODY",
+    "DECODERS",
     "LOG_BODY",
     "MAX_DEPTH",
     "TOO_DEEP",
     "BodyLimit",
     "check_log",
     "misshapen",
-    "no_constant",
     "parse_object",
+    "read_json",
     "wrong_fields",
 ]
 
@@ -63,13 +64,42 @@ TOO_DEEP = f"Nested more than {MAX_DEPTH} levels deep."
 """What is said of one log that is, among others."""
 
 
-def no_constant(name: str) -> Any:
-    """Stop Python's json where it would take what JSON has no number for.
+def _no_constant(name: str) -> Any:
+    """Stop Python's json where it would take what JSON has no number for."""
+    raise ValueError(f"{name} is no JSON")
+
+
+class _LongInteger(float):
+    """An integer of more digits than Python reads at once: infinite, to all here."""
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return _LongInteger(digits)
+
+
+DECODERS = (
+    json.JSONDecoder(parse_constant=_no_constant),
+    json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer),
+)
+"""The quick one, and one for what it stumbles over: integers of any length."""
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text.
 
     Raises:
-        ValueError: Always.
+        ValueError: It is no JSON.
     """
-    raise ValueError(f"{name} is no JSON")
+    quick, patient = DECODERS
+    try:
+        return quick.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return patient.decode(text)
 
 
 def _too_deep(value: Any, text: str) -> bool:
@@ -112,7 +142,7 @@ def parse_object(raw: bytes) -> tuple[str, dict[str, Any]]:
     """
     try:
         text = raw.decode()
-        value = json.loads(text, parse_constant=no_constant)
+        value = read_json(text)
     except (ValueError, RecursionError):
         raise Refusal(400, "Invalid request format") from None
     if misshapen(value, text):
@@ -121,7 +151,7 @@ def parse_object(raw: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int | _LongInteger) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

@@ -16,10 +16,10 @@ import attrs
 
 from keywordsai.server.answers import Refusal
 from keywordsai.server.bodies import (
+    DECODERS,
     LOG_BODY,
     TOO_DEEP,
     misshapen,
-    no_constant,
     wrong_fields,
 )
 
@@ -36,9 +36,8 @@ _EXPECTED = (
     f'{MOST_LOGS} logs under "logs", once'
 )
 _TOO_LARGE = f"Too large: {LOG_BODY.rule}."
-_NO_JSON = "A number that is no JSON, or has too many digits."
+_NO_JSON = "A number that is no JSON."
 
-_DECODER = json.JSONDecoder(parse_constant=no_constant)
 _MARK = re.compile(r"[ \t\n\r]*([{}\[\]:,]|\Z)[ \t\n\r]*")
 _PARTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{\[]+|[}\]]+|[,"]', re.DOTALL)
 
@@ -97,15 +96,17 @@ class _Reader:
 
     def _scan(self) -> tuple[Any, str]:
         """Pass a value: give it, and what keeps Python from holding it."""
-        try:
-            value, self._at = _DECODER.raw_decode(self._text, self._at)
-        except json.JSONDecodeError:
-            raise Refusal(400, _EXPECTED) from None
-        except ValueError:
-            problem = _NO_JSON
-        except RecursionError:
-            problem = TOO_DEEP
-        else:
+        problem = _NO_JSON
+        for decoder in DECODERS:
+            try:
+                value, self._at = decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError:
+                raise Refusal(400, _EXPECTED) from None
+            except ValueError:  # perhaps the next one can
+                continue
+            except RecursionError:
+                problem = TOO_DEEP
+                break
             return value, ""
         self._at = self._end()
         return None, problem

@@ -7,12 +7,12 @@ neither aiohttp nor a driver.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
 from keywordsai.server.answers import Refusal, answer, to_json
+from keywordsai.server.bodies import read_json
 from keywordsai.server.query import ListQuery
 from keywordsai.server.rows import detail, row
 from keywordsai.server.store import Found, NewLog, StoredLog
@@ -108,7 +108,7 @@ class GetLog:
         found = store.find_one(self.log_id)
         if found is None:
             return Refusal(404, "Log not found").response()
-        body = json.loads(found.body)
+        body = read_json(found.body)
         shown = detail(found.body, body, log_id=found.id, timestamp=found.timestamp)
         return answer(200, shown)
 
@@ -134,7 +134,7 @@ class ListLogs:
         return answer(200, to_json(links)[:-1] + b', "results": [' + rows + b"]}")
 
     def _row(self, log: StoredLog) -> bytes:
-        full = row(json.loads(log.body), log_id=log.id, timestamp=log.timestamp)
+        full = row(read_json(log.body), log_id=log.id, timestamp=log.timestamp)
         wanted = self.query.include_fields
         if wanted is not None:
             full = {name: value for name, value in full.items() if name in wanted}

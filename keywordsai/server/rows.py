@@ -31,7 +31,12 @@ def _total_tokens(body: dict[str, Any]) -> Any:
         return sent
     parts = [body.get("prompt_tokens"), body.get("completion_tokens")]
     counts = [part for part in parts if part is not None]
-    return sum(counts) if counts else None
+    total = sum(counts) if counts else None
+    try:
+        str(total)  # two of the longest that Python writes may be more than that
+    except ValueError:
+        return None
+    return total
 
 
 def _speed(tokens: Any, seconds: Any) -> float | None:

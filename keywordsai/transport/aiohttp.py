@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-import os
-import ssl
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
@@ -26,7 +24,11 @@ from keywordsai.transport.failures import (
     while_connecting,
 )
 from keywordsai.transport.forks import watch_forks
-from keywordsai.transport.network import Network
+from keywordsai.transport.network import (
+    Network,
+    load_certificates,
+    split_credentials,
+)
 from keywordsai.transport.sessions import (
     Held,
     Loop,
@@ -37,11 +39,15 @@ from keywordsai.transport.sessions import (
 )
 from keywordsai.transport.watchdog import Flight, Watchdog
 
+if TYPE_CHECKING:
+    import ssl
+
 __all__ = ["AiohttpTransport"]
 
 _LARGE = 2**20
 _TICK = 0.001
 _ONE_WRITE = 2**16
+_HTTP_2 = aiohttp.HttpVersion(2, 0)
 _FAILURES = (
     aiohttp.ClientError,
     TimeoutError,
@@ -61,10 +67,11 @@ class AiohttpTransport:
     Args:
         network: Proxy and certificates; by default neither.
         session: A session of yours to send over instead, on its own loop, with
-            its connector and headers. It is never closed or changed. One with
-            ``trust_env`` must not find our host in a netrc: aiohttp before 3.14
-            would send that login in place of the key, later ones raise
-            ConfigurationError here.
+            its connector, headers and cookies: what its jar holds is sent, and it
+            keeps what it is answered, unless it is an `aiohttp.DummyCookieJar`. It
+            is never closed, and not changed otherwise. One with ``trust_env`` must
+            not find our host in a netrc: aiohttp before 3.14 would send that login
+            in place of the key, later ones raise ConfigurationError here.
 
     Example:
         >>> import asyncio
@@ -106,12 +113,14 @@ class AiohttpTransport:
                     request.method,
                     _url(request.url),
                     data=_payload(request.body),
-                    headers=request.headers,
                     allow_redirects=False,
+                    raise_for_status=False,
                     timeout=_client_timeout(request.timeout, proxied=bool(proxy)),
                     **self._options(session, request, proxy),
                 ) as response:
                     answered = True
+                    if response.status < 100 or response.version == _HTTP_2:
+                        raise aiohttp.ClientPayloadError("no answer in HTTP/1")
                     body = await response.read()
         except _FAILURES as error:
             cause = error.args[0] if isinstance(error, _Dropped) else error
@@ -136,6 +145,10 @@ class AiohttpTransport:
         if held is not None:
             await held.holder.aclose()
         close_all(self._held)
+
+    def stay_open_at_exit(self) -> None:
+        """Whoever made this closes it, later than the program's end would."""
+        self._finalizer.atexit = False
 
     def close_from_sync(self) -> None:
         """Close without awaiting: each session is closed by its own loop."""
@@ -175,12 +188,16 @@ class AiohttpTransport:
     def _options(
         self, session: aiohttp.ClientSession, request: HTTPRequest, proxy: str | None
     ) -> dict[str, Any]:
-        """What most requests need not say, for saying it takes its time."""
-        options: dict[str, Any] = {}
+        """The headers, and what most requests need not say: it takes its time."""
+        options: dict[str, Any] = {"headers": request.headers}
         if request.method == "GET" and session is not self._session:
             options["middlewares"] = (_once,)
         if proxy is not None and not getattr(session, "_default_proxy", None):
-            options["proxy"] = proxy
+            options["proxy"], credentials = split_credentials(proxy)
+            if request.url.startswith("https"):
+                options["proxy_headers"] = credentials  # with CONNECT
+            else:
+                options["headers"] = {**request.headers, **credentials}
         certificates = self._certificates(request.url)
         if certificates is not True:
             options["ssl"] = certificates
@@ -188,11 +205,10 @@ class AiohttpTransport:
 
     def _certificates(self, url: str) -> ssl.SSLContext | bool:
         """The certificates to trust; a session that was handed in has its own."""
-        secure = url.startswith("https") or (self._network.proxy or "")[:5] == "https"
-        if self._session is not None or not secure:
+        if self._session is not None or not self._network.encrypts(url):
             return True
         if self._ssl_context is None:
-            self._ssl_context = _load_certificates(self._network.ca_bundle)
+            self._ssl_context = load_certificates(self._network.trusted)
         return self._ssl_context
 
 
@@ -239,16 +255,6 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # aiohttp warns of large bytes objects, which it would write in one go.
     large = body is not None and len(body) > _LARGE
     return io.BytesIO(body) if large and body is not None else body
-
-
-def _load_certificates(path: str | None) -> ssl.SSLContext:
-    if path is None:
-        import certifi  # noqa: PLC0415  comes with requests; needed for TLS only
-
-        path = certifi.where()
-    if os.path.isdir(path):  # noqa: PTH112  as its sibling in network.py
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)
 
 
 def _translate(

@@ -154,6 +154,7 @@ class Transport(Protocol[ResponseT_co, NothingT_co]):
             ConnectError: The request never left.
             ReadTimeout: ``request.timeout`` ran out on a standing connection.
             ProtocolError: The connection broke, or no HTTP came over it.
+            ConfigurationError: There are no certificates where the settings say.
             ClosedError: The transport was closed.
         """
         ...

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
+import sys
 import time
 from contextlib import suppress
 from email.errors import MissingHeaderBodySeparatorDefect
@@ -18,9 +20,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NewConnectionError,
+)
+from urllib3.util import connection
+
+from keywordsai.transport.network import split_credentials
 
 if TYPE_CHECKING:
     _Base = HTTPConnection
@@ -33,6 +42,8 @@ __all__ = ["DeadlineAdapter", "Limit"]
 _POOL_SIZE = 100
 _ONE_WRITE = 65536
 _KNOWN_URLS = 64
+_LEAST_TRY = 0.5  # seconds for an address, if there are that many
+_TICK = 0.001
 
 
 class Limit(float):
@@ -89,7 +100,8 @@ class _Response(http.client.HTTPResponse):
     """An answer that keeps the deadline, and whose head is whole and final.
 
     `http.client` takes the end of the connection for the end of the head, a broken
-    header for the start of the body, and an early hint (103) for the answer.
+    header for the start of the body, and an early hint (103) for the answer; a length
+    beside chunks, and a chunk of less than nothing, are fine for it.
     """
 
     def __init__(self, limit: Limit, sock: Any, *args: Any, **options: Any) -> None:
@@ -103,16 +115,21 @@ class _Response(http.client.HTTPResponse):
             headers: Any = None  # with headers, begin() has nothing left to do
             self.headers = headers
             super().begin()
-        no_number = self.length is None and not self.chunked
         if (
             self._reader.ended
-            or (no_number and self.headers.get("Content-Length") is not None)
+            or (self.length is None and self.headers.get("Content-Length") is not None)
             or any(
                 isinstance(defect, MissingHeaderBodySeparatorDefect)
                 for defect in self.headers.defects
             )
         ):
             raise http.client.HTTPException("incomplete or broken head")
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise http.client.HTTPException("a chunk of less than nothing")
+        data: bytes = super()._safe_read(amt)  # type: ignore[misc]  # not in typeshed
+        return data
 
 
 class _Bounded(_Base):
@@ -124,12 +141,26 @@ class _Bounded(_Base):
 
     _holding = False
     _head = b""
+    _wrote = False
 
     def connect(self) -> None:
         self._bound()  # a proxy's answer to CONNECT is read in here
         super().connect()
 
+    def _new_conn(self) -> socket.socket:
+        """Connect; urllib3 would give each address of the host the whole time."""
+        host, port = self._dns_host, self.port
+        try:
+            sock = _connected(_look_up(host, port), self._limit(), self.socket_options)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{host} did not connect") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"no connection: {error}") from error
+        sys.audit("http.client.connect", self, self.host, port)
+        return sock
+
     def request(self, *args: Any, **options: Any) -> None:
+        self._wrote = False
         super().request(*args, **options)
         self._send_head()  # unless it went with a body
 
@@ -161,7 +192,13 @@ class _Bounded(_Base):
         if self.sock is None:
             self.connect()
         sock: Any = self.sock
-        sock.settimeout(self._limit().remaining())
+        try:
+            sock.settimeout(self._limit().remaining())
+        except TimeoutError as error:
+            if self._wrote:
+                raise
+            raise ConnectTimeoutError(self, "too late to send anything") from error
+        self._wrote = True
         super().send(data)
 
     def getresponse(self) -> Any:
@@ -175,6 +212,52 @@ class _Bounded(_Base):
     def _limit(self) -> Limit:
         limit: Any = self.timeout  # as our transport gave it to our adapter
         return cast("Limit", limit)
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    family = connection.allowed_gai_family()
+    try:
+        return socket.getaddrinfo(host.strip("[]"), port, family, socket.SOCK_STREAM)
+    except UnicodeError:
+        raise LocationParseError(f"{host!r}, label empty or too long") from None
+
+
+def _connected(found: list[Any], limit: Limit, options: Any) -> socket.socket:
+    """A socket that is connected to the first address that answers in time.
+
+    Each may take its part of what time is left, so that one that is dead leaves
+    some to the next.
+    """
+    end = min(time.monotonic() + limit, limit.deadline)
+    errors = [OSError("the host has no address")]
+    for number, address in enumerate(found):
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        part = max(left / (len(found) - number), min(left, _LEAST_TRY))
+        try:
+            sock = _connect(address, part, options)
+        except OSError as error:
+            errors = [error]
+        else:
+            # What is left is for a proxy's answer and the handshake.
+            sock.settimeout(max(end - time.monotonic(), _TICK))
+            return sock
+    raise errors.pop()  # out of this frame, which it refers to
+
+
+def _connect(address: Any, seconds: float, options: Any) -> socket.socket:
+    family, kind, protocol, _name, place = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        for option in options or ():
+            sock.setsockopt(*option)
+        sock.settimeout(seconds)
+        sock.connect(place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Connection(_Bounded, HTTPConnection):
@@ -201,10 +284,15 @@ class DeadlineAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=_POOL_SIZE)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Settle which certificates a pool trusts."""
-        # For an http URL it would switch checks off, an https proxy's among them.
-        url = f"{conn.scheme}://" if conn.scheme == "https" else url
-        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # in requests
+        """Nothing: a pool was made with the certificates that it trusts.
+
+        requests would look for the file on every call, and for an http URL switch
+        checks off, an https proxy's among them.
+        """
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The credentials in a proxy's URL; requests sends none without a name."""
+        return dict(split_credentials(proxy)[1])
 
     def get_connection_with_tls_context(
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
@@ -233,7 +321,7 @@ class DeadlineAdapter(HTTPAdapter):
         """The response, without what nobody asks for here: no cookies are kept."""
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
+        response.headers = resp.headers
         response.raw = resp
         response.reason = resp.reason
         response.url = req.url

@@ -19,7 +19,14 @@ from urllib.parse import urlsplit
 from keywordsai.errors import ConnectError, ProtocolError, ReadTimeout
 from keywordsai.transport.base import HTTPRequest
 
-__all__ = ["broken", "causes", "connect_failed", "timed_out", "while_connecting"]
+__all__ = [
+    "broken",
+    "causes",
+    "connect_failed",
+    "timed_out",
+    "while_connecting",
+    "while_loading_certificates",
+]
 
 _HUNG_UP = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 _PROXY_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -76,6 +83,15 @@ def while_connecting(error: BaseException) -> bool:
         frame.f_code.co_name == "connect"
         for cause in causes(error)
         for frame, _ in walk_tb(cause.__traceback__)
+    )
+
+
+def while_loading_certificates(error: BaseException) -> bool:
+    """Whether it was raised where requests and urllib3 load what a path names."""
+    return any(
+        frame.f_code.co_name in {"cert_verify", "ssl_wrap_socket"}
+        for cause in causes(error)
+        for frame, _ in list(walk_tb(cause.__traceback__))[-1:]
     )
 
 

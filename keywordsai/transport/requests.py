@@ -18,9 +18,10 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse as RawResponse
 from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 
-from keywordsai.errors import ClosedError, TransportError
+from keywordsai.errors import ClosedError, ConfigurationError, TransportError
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 from keywordsai.transport.deadline import DeadlineAdapter, Limit
 from keywordsai.transport.failures import (
@@ -29,13 +30,16 @@ from keywordsai.transport.failures import (
     connect_failed,
     timed_out,
     while_connecting,
+    while_loading_certificates,
 )
 from keywordsai.transport.forks import watch_forks
-from keywordsai.transport.network import Network
+from keywordsai.transport.network import Network, load_certificates, no_certificates
 
 __all__ = ["RequestsTransport"]
 
 _PIECE = 65536
+# Nobody asked for these; without a decoder urllib3 would give the body as it is.
+_UNREADABLE = frozenset({"br", "zstd"}.difference(RawResponse.CONTENT_DECODERS))
 
 _BROKEN_ANSWERS = (
     http.client.HTTPException,
@@ -66,6 +70,7 @@ class RequestsTransport:
     ) -> None:
         self._network = Network() if network is None else network
         self._session = session
+        self._trusted: str | None = None
         self._adapter = None if session is not None else DeadlineAdapter()
         self._finalizer = weakref.finalize(self, _close, self._adapter)
         self._closed = False
@@ -95,10 +100,12 @@ class RequestsTransport:
             except BaseException:
                 response.close()  # what is left of the answer must not be waited for
                 raise
-        except (requests.RequestException, HTTPError) as error:
-            raise _translate(error, request, answered=answered) from error
         except TimeoutError as error:
             raise timed_out(request) from error
+        except (requests.RequestException, HTTPError, OSError) as error:
+            if while_loading_certificates(error):
+                raise self._no_certificates() from error
+            raise _translate(error, request, answered=answered) from error
         if self._adapter is not None and not self._finalizer.alive:
             # The program is at its exit, and past the hook that closes connections.
             self._adapter.close()
@@ -123,20 +130,42 @@ class RequestsTransport:
 
     def _route(self, request: HTTPRequest) -> tuple[Any, dict[str, Any]]:
         """The adapter to send over, with the proxy and the certificates."""
-        network = self._network
-        secure = network.proxy is not None or request.url.startswith("https")
-        # Looked up in the file system on every call, so only where it is needed.
-        verify: bool | str = (network.ca_bundle or True) if secure else True
-        proxies = {} if network.proxy is None else {"all": network.proxy}
+        proxy = self._network.proxy
+        proxies = {} if proxy is None else {"all": proxy}
+        verify: Any
         if self._adapter is not None:
+            verify = self._verify(request.url)
             return self._adapter, {"verify": verify, "cert": None, "proxies": proxies}
         session = self._session
         assert session is not None  # noqa: S101  one of the two is always there
+        verify = session.verify
+        if verify is True and self._network.ca_bundle is not None:
+            verify = self._verify(request.url)
         return session.get_adapter(request.url), {
-            "verify": verify if session.verify is True else session.verify,
+            "verify": verify,
             "cert": session.cert,
             "proxies": session.proxies or proxies,
         }
+
+    def _verify(self, url: str) -> bool | str:
+        """The path of the certificates to trust, those given looked into once."""
+        if self._trusted is None:
+            if not self._network.encrypts(url):
+                return True
+            trusted = self._network.trusted
+            if self._network.ca_bundle is not None:
+                load_certificates(trusted)
+            self._trusted = trusted
+        return self._trusted
+
+    def _no_certificates(self) -> ConfigurationError:
+        """They went away since, or are those of a session."""
+        if self._session is None:
+            return no_certificates(self._network.trusted)
+        return ConfigurationError(
+            "the certificates that verify= or cert= of the requests.Session names "
+            "cannot be loaded; point it at PEM files"
+        )
 
     def _prepared(self, request: HTTPRequest) -> requests.PreparedRequest:
         prepared = requests.PreparedRequest()
@@ -145,7 +174,8 @@ class RequestsTransport:
         headers: CaseInsensitiveDict[Any] = CaseInsensitiveDict(request.headers)
         if self._session is not None:
             for name, value in self._session.headers.items():
-                headers.setdefault(name, value)
+                if value is not None:
+                    headers.setdefault(name, value)
         if request.body is not None:
             headers["Content-Length"] = str(len(request.body))
         prepared.headers = headers
@@ -153,6 +183,9 @@ class RequestsTransport:
         return prepared
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
+        encoding = response.headers.get("Content-Encoding")
+        if encoding is not None and encoding.lower() in _UNREADABLE:
+            raise requests.exceptions.ContentDecodingError(encoding)
         read1 = getattr(response.raw, "read1", None)
         if self._adapter is not None or read1 is None:
             return response.content or b""

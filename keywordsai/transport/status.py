@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from datetime import timezone
 from typing import Any
 
 from keywordsai import errors
@@ -19,8 +21,10 @@ __all__ = ["retry_after", "status_error"]
 
 _DETAIL_LIMIT = 200
 _DEEPEST = 5
-# A shorter key is a made-up one, and would be found in the middle of words.
-_SHORTEST_SECRET = 8
+# A shorter key is a made-up one, and would be found in the middle of words: it is
+# taken out where it is a word of its own, and the shortest not even there.
+_SHORTEST_KEY = 8
+_SHORTEST_WORD = 4
 _CLASSES: dict[int, type[errors.APIStatusError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
@@ -48,9 +52,7 @@ def status_error(
     """
     body = _body(response)
     detail = _detail(body)
-    shown = " ".join(detail.split())
-    if len(secret) >= _SHORTEST_SECRET:
-        shown = shown.replace(secret, "***")
+    shown = _without(secret, " ".join(detail.split()))
     if len(shown) > _DETAIL_LIMIT:
         shown = shown[: _DETAIL_LIMIT - 1] + "…"
     return _class_of(response.status)(
@@ -114,6 +116,14 @@ def _reason(status: int) -> str:
         return "no detail given"
 
 
+def _without(secret: str, text: str) -> str:
+    if len(secret) >= _SHORTEST_KEY:
+        return text.replace(secret, "***")
+    if len(secret) >= _SHORTEST_WORD:
+        return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text
+
+
 def _body(response: HTTPResponse) -> Any:
     try:
         return json.loads(response.body)
@@ -171,7 +181,9 @@ def _http_date(value: str) -> float | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  rarely needed, slow
 
     try:
-        return parsedate_to_datetime(value).timestamp()
+        date = parsedate_to_datetime(value)
+        # Dates of HTTP are GMT, said or not; without a zone this one would be local.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -8,12 +8,14 @@ deadlines, and one timer looks at the list when the first of these has come.
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import TracebackType
 from typing import Any
 
 __all__ = ["Flight", "Watchdog"]
 
 _TICK = 0.001  # a timer may ring so much early
+_TASKS_COUNT = sys.version_info >= (3, 11)  # how often they were cancelled
 
 
 class Flight:
@@ -21,14 +23,14 @@ class Flight:
 
     A context manager around the request. Where the task was cancelled for being
     overdue, TimeoutError is raised in place of CancelledError; a cancellation by
-    others passes untouched.
+    others passes untouched, as does one from before, whose clean-up this may be.
 
     Args:
         dog: What watches it.
         seconds: From now until its deadline.
     """
 
-    __slots__ = ("_dog", "_task", "deadline", "overdue")
+    __slots__ = ("_before", "_dog", "_task", "deadline", "overdue")
 
     def __init__(self, dog: Watchdog, seconds: float) -> None:
         self._dog = dog
@@ -41,21 +43,22 @@ class Flight:
         self._task.cancel()
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task: Any = asyncio.current_task()
         assert task is not None  # noqa: S101  a request is made in a task
-        self._task: asyncio.Task[Any] = task
+        self._task = task
+        self._before = task.cancelling() if _TASKS_COUNT else 0
         self._dog.watch(self)
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         self._dog.flights.discard(self)
-        if self.overdue and kind is asyncio.CancelledError and error is not None:
-            uncancel = getattr(self._task, "uncancel", None)  # from Python 3.11 on
-            if uncancel is None or uncancel() == 0:
+        if self.overdue:
+            left = self._task.uncancel() if _TASKS_COUNT else 0
+            if left <= self._before and isinstance(error, asyncio.CancelledError):
                 late = TimeoutError("timed out").with_traceback(error.__traceback__)
                 raise late from error
 

@@ -1,12 +1,16 @@
 """Every way a request can fail: the same error, word for word, over both libraries."""
 
+import contextlib
+import http.client
 import socket
 import ssl
 import time
+import types
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from contract.colours import SOON, get, post
+from contract.colours import SOON, Colour, get, post
 from contract.wire import (
     OK,
     Peer,
@@ -23,6 +27,7 @@ from contract.wire import (
 )
 
 from keywordsai import ConnectError, ProtocolError, ReadTimeout, Timeout, TransportError
+from keywordsai.transport import deadline
 from keywordsai.transport.deadline import Limit
 from keywordsai.transport.network import Network
 
@@ -109,6 +114,18 @@ CASES = {
     "chunk cut": (once(CHUNKED + b"5\r\nab"), BROKEN),
     "chunks without an end": (once(CHUNKED + b"5\r\nabcde\r\n"), BROKEN),
     "no chunk": (once(CHUNKED + b"zz\r\nabcde\r\n"), BROKEN),
+    "a chunk of -1": (stalled(CHUNKED + b"-1\r\nabcde\r\n0\r\n\r\n"), BROKEN),
+    "a chunk of -2": (stalled(CHUNKED + b"-2\r\nabcde\r\n0\r\n\r\n"), BROKEN),
+    "a length and chunks": (
+        stalled(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"
+            b"\r\n2\r\nhi\r\n0\r\n\r\n"
+        ),
+        BROKEN,
+    ),
+    "HTTP/2.0": (stalled(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"), BROKEN),
+    "status 099": (stalled(b"HTTP/1.1 099 X\r\nContent-Length: 2\r\n\r\nhi"), BROKEN),
+    "brotli": (stalled(answer(b"hi", headers=["Content-Encoding: br"])), BROKEN),
     "no gzip": (once(answer(b"plain", headers=["Content-Encoding: gzip"])), BROKEN),
     "never answers": (hold, SLOW),
     "stalls in the head": (stalled(b"HTTP/1.1 200 OK\r\nX-A: b\r\n"), SLOW),
@@ -161,6 +178,16 @@ def test_the_same_error_over_both(colour, case, make):
     assert str(error) == text.format(origin=wire.origin)
 
 
+def test_zstd_that_nobody_asked_for():
+    """aiohttp refuses it from 3.13 on, without a decoder of it."""
+    colour = Colour("sync")
+    with Wire(stalled(answer(b"hi", headers=["Content-Encoding: ZSTD"]))) as wire:
+        error = failure(colour, get(wire.origin, timeout=SOON))
+    assert type(error) is ProtocolError
+    assert error.response_started is True
+    colour.end()
+
+
 def test_refused(colour):
     origin = f"http://127.0.0.1:{unused_port()}"
     error = failure(colour, post(origin))
@@ -202,6 +229,115 @@ def test_a_black_hole(colour, timeout):
     assert type(error) is ConnectError
     assert error.request_sent is False
     assert str(error) == f"cannot connect to {origin}: no connection within 0.2 s"
+
+
+def addresses(monkeypatch, *found, after=0.0):
+    """Every name has these, as of ``http://host:port``, told after so many seconds."""
+    parts = [urlsplit(origin) for origin in found]
+
+    def getaddrinfo(*_args, **_options):
+        time.sleep(after)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (part.hostname, part.port))
+            for part in parts
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+class TestAddresses:
+    """A host may have several, and the limits are those of them all."""
+
+    def test_none_answers(self, colour, monkeypatch):
+        with contextlib.ExitStack() as stack:
+            holes = [stack.enter_context(black_hole()) for _ in range(5)]
+            addresses(monkeypatch, *holes)
+            timeout = Timeout(connect=0.6, read=0.6, total=0.9)
+            began = time.monotonic()
+            error = failure(colour, post("http://logs.invalid", timeout=timeout))
+            # Sync 0.6 s; aiohttp tries several at once, each for the connect limit.
+            assert time.monotonic() - began < 1.4
+        assert type(error) is ConnectError
+        assert error.request_sent is False
+        assert str(error) == (
+            "cannot connect to http://logs.invalid: no connection within 0.6 s"
+        )
+
+    def test_a_dead_one_does_not_take_the_time_of_the_next(self, colour, monkeypatch):
+        with black_hole() as hole, Wire(replies(OK)) as wire:
+            addresses(monkeypatch, hole, wire.origin)
+            timeout = Timeout(connect=1, read=2, total=4)
+            request = post("http://logs.invalid", timeout=timeout)
+            assert colour.transport().send(request).status == 200
+
+    def test_one_refuses(self, colour, monkeypatch):
+        with Wire(replies(OK)) as wire:
+            refuses = f"http://127.0.0.1:{unused_port()}"
+            addresses(monkeypatch, refuses, wire.origin)
+            assert colour.transport().send(post("http://logs.invalid")).status == 200
+            addresses(monkeypatch, refuses, f"http://127.0.0.1:{unused_port()}")
+            error = failure(colour, post("http://other.invalid"))
+        assert str(error).endswith(": Connection refused")
+
+    def test_a_slow_look_up(self, colour, monkeypatch):
+        """Python cannot end it, but what comes too late is not used."""
+        with Wire(replies(OK)) as wire:
+            addresses(monkeypatch, wire.origin, after=0.5)
+            request = post("http://logs.invalid", timeout=Timeout.of(0.2))
+            error = failure(colour, request)
+            assert wire.requests == []
+        assert type(error) is ConnectError
+        assert error.request_sent is False
+        assert str(error).endswith(": no connection within 0.2 s")
+
+
+def test_no_time_at_all(colour):
+    with Wire(replies(OK)) as wire:
+        error = failure(colour, post(wire.origin, timeout=Timeout.of(1e-9)))
+        assert wire.requests == []
+    assert type(error) is ConnectError
+    assert error.request_sent is False
+    assert str(error).endswith(": no connection within 1e-09 s")
+
+
+class TestTheFirstWrite:
+    """Before it nothing left, after it nobody knows."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        """What `deadline` takes for the time: seconds ahead of it."""
+        clock = types.SimpleNamespace(ahead=0.0)
+        clock.monotonic = lambda: time.monotonic() + clock.ahead
+        monkeypatch.setattr(deadline, "time", clock)
+        return clock
+
+    def test_late_before_it(self, clock):
+        colour = Colour("sync")
+        transport = colour.transport()
+        with Wire(replies(OK)) as wire:
+            assert transport.send(post(wire.origin)).status == 200
+            clock.ahead = 3600
+            with pytest.raises(ConnectError) as caught:
+                transport.send(post(wire.origin))
+            assert len(wire.requests) == 1
+        assert caught.value.request_sent is False
+        colour.end()
+
+    def test_late_after_it(self, clock, monkeypatch):
+        real = http.client.HTTPConnection.send
+
+        def send(connection, data):
+            real(connection, data)
+            clock.ahead = 3600
+
+        monkeypatch.setattr(http.client.HTTPConnection, "send", send)
+        colour = Colour("sync")
+        with Wire(replies(OK)) as wire:
+            error = failure(colour, post(wire.origin, body=b"x" * 2**17))
+            assert wire.requests == []
+        assert type(error) is ReadTimeout
+        assert error.request_sent is None
+        colour.end()
 
 
 def test_a_body_nobody_reads(colour):

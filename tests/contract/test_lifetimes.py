@@ -5,6 +5,7 @@ import contextlib
 import copy
 import gc
 import ssl
+import sys
 import threading
 import types
 
@@ -17,6 +18,7 @@ from contract.wire import OK, Wire, answer, drip, hold, once, replies, stale
 from keywordsai import (
     ClosedError,
     ConfigurationError,
+    ConnectError,
     LogAPI,
     NotFoundError,
     ProtocolError,
@@ -144,8 +146,31 @@ class TestThreadsAndLoops:
 
         assert asyncio.run(main()) == [DONE] * 150
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    def test_a_loop_closed_without_a_word(self, wire):
+    @pytest.fixture
+    def unclosed(self, monkeypatch):
+        """What is warned of when it is destroyed, as far as aiohttp made it."""
+        warned = []
+        monkeypatch.setattr(
+            sys, "unraisablehook", lambda heard: warned.append(str(heard.exc_value))
+        )
+
+        def collect():
+            gc.collect()
+            words = ("client session", "connector", "connection")
+            return [text for text in warned if any(w in text.lower() for w in words)]
+
+        return collect
+
+    def test_a_session_left_open_would_be_heard(self, unclosed, wire):
+        async def leave_open():
+            await aiohttp.ClientSession().get(wire.origin)
+
+        with a_loop() as loop:
+            loop.set_exception_handler(lambda *_: None)
+            loop.run_until_complete(leave_open())
+            assert any("Unclosed client session" in text for text in unclosed())
+
+    def test_a_loop_closed_without_a_word(self, unclosed, wire):
         """The session is closed; the loop's own transports are asyncio's matter."""
         client = client_of(wire)
         loop = asyncio.new_event_loop()
@@ -154,7 +179,10 @@ class TestThreadsAndLoops:
         with a_loop() as other:
             other.run_until_complete(client.acreate(LOG))
             assert list(client._async._held) == [other]
+            assert unclosed() == []
         client.close()
+        del client, loop
+        assert unclosed() == []
 
     def test_loops_are_forgotten_while_others_come(self):
         """Threads that come and go at the same moment do not disturb each other."""
@@ -487,6 +515,14 @@ class TestHandedIn:
         assert broken.value.response_started is True
         assert slow.value.request_sent is True
 
+    def test_a_chunk_of_less_than_nothing(self, colour):
+        start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with Wire(once(start + b"-2\r\nabcde\r\n0\r\n\r\n")) as wire:
+            transport = colour.transport(session=colour.session())
+            with pytest.raises(ProtocolError) as caught:
+                transport.send(post(wire.origin))
+        assert caught.value.response_started is True
+
     def test_a_dripped_body_is_bounded(self, colour):
         body = drip(b"x" * 300, start=b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n")
         with Wire(body) as wire:
@@ -524,6 +560,12 @@ class TestHandedIn:
             assert transport.send(get("http://logs.invalid")).status == 200
             assert len(own.requests) == 1
             assert other.requests == []
+
+    def test_our_certificates_otherwise(self, server_tls, bundle):
+        """aiohttp's session has its own in its connector."""
+        with Wire(replies(OK), tls=server_tls) as wire, requests.Session() as session:
+            transport = RequestsTransport(Network(ca_bundle=bundle), session=session)
+            assert transport.send(get(wire.origin)).status == 200
 
     def test_our_proxy_otherwise(self, colour):
         with Wire(replies(OK)) as proxy:
@@ -598,6 +640,30 @@ class TestHandedIn:
             with client_of(wire, transport=session) as client:
                 client.create(LOG)
         assert len(seen) == 1
+
+    @pytest.mark.parametrize(
+        ("error", "kind", "sent"),
+        [
+            (ConnectionResetError("reset"), ProtocolError, None),
+            (OSError("no space"), ConnectError, None),
+            (TimeoutError(), ReadTimeout, True),
+        ],
+    )
+    def test_whatever_an_adapter_of_the_users_raises(self, error, kind, sent):
+        class Adapter(requests.adapters.BaseAdapter):
+            def send(self, request, **options):
+                raise error
+
+            def close(self):
+                pass
+
+        with requests.Session() as session:
+            session.mount("http://", Adapter())
+            transport = RequestsTransport(session=session)
+            with pytest.raises(kind) as caught:
+                transport.send(get("http://127.0.0.1:1"))
+        assert caught.value.request_sent is sent
+        assert caught.value.__cause__ is error
 
 
 class TestFork:

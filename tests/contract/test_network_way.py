@@ -200,7 +200,10 @@ class TestCONNECT:
         ids=["407", "garbage", "closed", "garbage over http", "closed over http"],
     )
     def test_its_password_is_nowhere_in_the_traceback(self, colour, target, script):
-        secrets = ("pass-of" + "-tests", base64.b64encode(b"user:pass-of-tests").decode())
+        secrets = (
+            "pass-of" + "-tests",
+            base64.b64encode(b"user:pass-of-tests").decode(),
+        )
         with Wire(script) as proxy:
             network = Network(proxy=proxied(proxy, f"user:{secrets[0]}@"))
             transport = colour.transport(network)
@@ -330,13 +333,6 @@ class TestCertificates:
         monkeypatch.setenv("SSL_CERT_FILE", "/none/such.pem")
         with pytest.raises(ConfigurationError, match="SSL_CERT_FILE names no file"):
             colour.client(ELSEWHERE.replace("http:", "https:"))
-
-    def unusable(self, colour, origin, path, session=None):
-        transport = colour.transport(Network(ca_bundle=str(path)), session=session)
-        with pytest.raises(ConfigurationError) as caught:
-            transport.send(post(origin))
-        assert isinstance(caught.value.__cause__, OSError)
-        return str(caught.value)
 
     @pytest.mark.parametrize("content", [b"", b"no certificate\n", None])
     @pytest.mark.parametrize("way", ["direct", "nobody there", "secure proxy"])

@@ -159,9 +159,12 @@ class Recorder:
         """
         taken = set(self.answered) if again else self.answered
         came = Counter(name for _, name in taken)
-        lost = set(names) - set(came)
-        odd = {name: times for name, times in came.items() if times > 1}
-        assert not (lost or odd or set(came) - set(names)), f"{lost=}, {odd=}"
+        wrong = {
+            name: came[name]
+            for name in {*names, *came}
+            if came[name] != (name in names)
+        }
+        assert not wrong, f"came so often: {wrong}"
         assert len({key for key, _ in taken}) == len(names)
 
 

@@ -41,7 +41,7 @@ EXPECTED = {
 }
 INTEGER = "A valid integer is required."
 TOO_DEEP = "Nested more than 400 levels deep."
-NO_NUMBER = "A number that is no JSON, or has too many digits."
+NO_NUMBER = "A number that is no JSON."
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -266,8 +266,8 @@ WRONG = {
     b"-Infinity": NO_NUMBER,
     b'{"a": NaN}': NO_NUMBER,
     b'{"a": "]}, \\"{[", "b": [NaN, {"c": "private words"}], "d": "}"}': NO_NUMBER,
-    b"9" * 5000: NO_NUMBER,
-    b'{"a": ' + b"9" * 5000 + b"}": NO_NUMBER,
+    b"9" * 5000: "Expected an object.",
+    b'{"a": ' + b"9" * 5000 + b', "b": NaN}': NO_NUMBER,
     b'{"a": ' + b"[" * 400 + b"]" * 400 + b"}": TOO_DEEP,
     b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": TOO_DEEP,
     b'[{"a":' * 100_000 + b'"private words"' + b"}]" * 100_000: TOO_DEEP,

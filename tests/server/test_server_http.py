@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from server_tools import DEADLINE, KEY, call, create, get, listed
 
+from keywordsai import LogAPI
+from keywordsai.logs.serialization import encode_log
 from keywordsai.server.app import serve_in_thread
 
 LIMIT = 20 * 1024**2
@@ -123,7 +125,7 @@ def test_with_a_key_only_that_one_is_taken():
         b'{"a": ' + b"[" * 401 + b"]" * 401 + b"}",
         b'{"a": ' + b"[" * 500_000 + b"]" * 500_000 + b"}",
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": ' + b"9" * 5000 + b', "b": NaN}',
     ],
     ids=lambda body: repr(body[:12]),
 )
@@ -263,3 +265,31 @@ def test_the_same_idempotency_key_stores_one_log(url):
 
 def test_head_and_http_1_0(shared_url):
     assert call(f"{shared_url}/healthz", "HEAD", key=None).status == 200
+
+
+LONG = 10**5000
+
+
+def test_integers_longer_than_python_reads_are_kept(url):
+    """Rows leave them out, as numbers that no float can hold; what was sent is whole."""
+    log = {"n": LONG, "metadata": {"n": -LONG}, "prompt_tokens": LONG, "input": [LONG]}
+    body = encode_log(log)
+    made = call(f"{url}/api/request-logs/create/", "POST", body)
+    assert made.status == 201
+    many = b'{"logs":[' + body + b',{"model":"m"},{"n":NaN}]}'
+    answered = call(f"{url}/api/request-logs/bulk/", "POST", many)
+    assert (answered.json["success_count"], answered.json["error_count"]) == (2, 1)
+    with LogAPI("key", url, retry=1) as client:
+        page = client.list()
+        assert page.count == 3
+        assert [row.metadata for row in page if row.metadata] == [{"n": None}] * 2
+        assert client.get(made.json["id"]).sent == log
+
+
+def test_sums_longer_than_python_writes(url):
+    largest = 10**4300 - 1
+    body = encode_log({"prompt_tokens": largest, "completion_tokens": largest})
+    assert call(f"{url}/api/request-logs/create/", "POST", body).status == 201
+    (row,) = call(f"{url}/api/request-logs/list/").json["results"]
+    assert row["prompt_tokens"] == largest
+    assert row.get("total_request_tokens") is None

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from server_tools import (
+    DEADLINE,
     call,
     clean_environment,
     create,
@@ -202,11 +203,61 @@ def test_a_port_in_use(database):
     )
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_where_it_cannot_listen_it_leaves_no_database(host, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "keywordsai", "serve", "--host", host, "--api-key", "k"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"keywordsai: cannot listen on {host}, port 8723: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_database_is_unusable_it_does_not_listen():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for _ in range(2):  # the port was given back
+        code, out, err = run("serve", "--port", str(port), "--database", "nonsense")
+        assert (code, out) == (2, "")
+        assert err.startswith("keywordsai: database: ")
+
+
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip()
     assert main(["serve", "--help"]) == 0
     assert "KEYWORDSAI_SERVER_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [(), ("-X", "dev", "-W", "error")])
+def test_the_quickstart_works_and_leaves_nothing_behind(flags, tmp_path):
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, *flags, "-m", "keywordsai", "quickstart"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        cwd=here,
+        env=clean_environment(
+            TMPDIR=str(temporary),
+            HOME=str(here),
+            KEYWORDSAI_ENABLED="0",
+            HTTP_PROXY="http://127.0.0.1:1",
+        ),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("log successful") == 2
+    assert "2 logs" in done.stdout
+    assert list(here.iterdir()) == list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["serve", "quickstart"])

@@ -28,6 +28,12 @@ UTC = timezone.utc
         ("2026-01-20T10:30:00+02:00", datetime(2026, 1, 20, 8, 30, tzinfo=UTC)),
         ("2026-01-20T10:30:00-0530", datetime(2026, 1, 20, 16, 0, tzinfo=UTC)),
         ("2026-01-20T10:30:00+02", datetime(2026, 1, 20, 8, 30, tzinfo=UTC)),
+        ("2026-01-20T10:30:00 +02:00", datetime(2026, 1, 20, 8, 30, tzinfo=UTC)),
+        ("2026-01-20", datetime(2026, 1, 20, tzinfo=UTC)),
+        ("20260120", datetime(2026, 1, 20, tzinfo=UTC)),
+        ("20260120T103000Z", datetime(2026, 1, 20, 10, 30, tzinfo=UTC)),
+        ("20260120T1030", datetime(2026, 1, 20, 10, 30, tzinfo=UTC)),
+        ("20260120T103000.25-0530", datetime(2026, 1, 20, 16, 0, 0, 250_000, tzinfo=UTC)),
     ],
 )  # fmt: skip
 def test_moments_are_aware(text, moment):
@@ -38,8 +44,9 @@ def test_moments_are_aware(text, moment):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "2026-13-01T00:00:00Z", None, 5, "2026-01-20"]
-)
+    "value",
+    ["", "soon", "2026-13-01T00:00:00Z", "2026-01-20T10:30+99:00", None, 5, "2026", "2026-01", "\u0662\u0660\u0662\u0666-01-20"],
+)  # fmt: skip
 def test_what_is_no_moment_stays_as_it_is(value):
     assert Log.from_row({"timestamp": value}).timestamp == value
 
@@ -68,6 +75,22 @@ def test_unknown_keys_are_kept_and_reached():
 def test_both_names_of_the_total_answer(key):
     log = Log.from_row({key: 3})
     assert log.total_tokens == log.total_request_tokens == log["total_tokens"] == 3
+
+
+@pytest.mark.parametrize("absent", [None, ""])
+def test_a_total_that_is_not_there_does_not_hide_the_other(absent):
+    for one, other in (
+        ("total_request_tokens", "total_tokens"),
+        ("total_tokens", "total_request_tokens"),
+    ):
+        log = Log.from_row({one: 7, other: absent})
+        assert log.total_tokens == log.total_request_tokens == 7
+        assert log[one] == log[other] == 7
+        assert dict(log) == {"total_request_tokens": 7}
+    log = Log.from_row({"total_request_tokens": absent, "total_tokens": absent})
+    assert log.total_tokens is log.total_request_tokens is None
+    log = Log.from_row({"total_request_tokens": 0, "total_tokens": 5})
+    assert (log.total_request_tokens, log.total_tokens) == (0, 5)
 
 
 def test_where_both_totals_came_each_is_what_it_was():

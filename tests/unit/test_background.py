@@ -6,9 +6,13 @@ What needs a socket, a crash or a fork of its own is in tests/process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -28,6 +32,8 @@ from keywordsai import (
     Timeout,
 )
 from keywordsai.delivery import lifecycle
+from keywordsai.delivery.folder import SpoolFolder
+from keywordsai.transport import forks
 
 QUEUED = {"message": "log queued"}
 DONE = {"message": "log successful"}
@@ -496,3 +502,43 @@ def test_many_threads():
             thread.join()
         assert api.flush().delivered == 1600
     assert sent(mock) == list(range(1600))
+
+
+def test_what_is_kept_for_ever_is_kept_once(monkeypatch):
+    monkeypatch.setattr(forks, "_kept", [])
+    forks.prepare_to_keep()
+    for what in ("one", "two"):
+        forks.keep_for_ever(what)
+    assert forks._kept == ["one", "two"]
+    monkeypatch.setattr(forks, "_kept", [])
+    monkeypatch.delitem(sys.modules, "ctypes")
+    forks.keep_for_ever("three")
+    assert forks._kept == ["three"]
+
+
+def test_after_a_fork_a_client_has_a_lock_of_its_own():
+    api, _mock = client()
+    before = api._lock
+    api.after_fork_in_child()
+    assert api._lock is not before
+    api.close()
+
+
+def test_the_dead_survive_though_another_has_the_file_open(tmp_path):
+    folder = SpoolFolder(str(tmp_path), base_url="http://a.test/api", api_key="a")
+    spool = folder.create()
+    spool.settle([], [(spool.put(b"{}", 1.0), 422, "no")])
+    code = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute('SELECT count(*) FROM logs').fetchone()[0], flush=True); sys.stdin.read(); db.close()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, spool.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "1\n"
+        folder.retire(spool)
+        other.stdin.close()
+        assert other.wait(10) == 0
+    (path,) = [one for one in tmp_path.iterdir() if one.suffix in {".db", ".dead"}]
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM logs").fetchone() == (1,)

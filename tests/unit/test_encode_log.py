@@ -44,6 +44,18 @@ class Name(str, enum.Enum):
     GPT = "gpt-4"
 
 
+class Key(enum.Enum):
+    TOKENS = "prompt_tokens"
+    ROLE = "role"
+    OTHER = "other"
+    NUMBER = 5
+
+
+class Odd:
+    def __str__(self):
+        return "odd"
+
+
 class Text(str):
     pass
 
@@ -347,6 +359,86 @@ def test_values_are_checked_as_what_they_become():
     assert body["stream"] is True
     assert body["prompt_messages"] == [{"role": "u"}, {"role": "user"}]
     assert body["metadata"] == {"x": 1, "y": None}
+
+
+def test_keys_are_known_by_the_text_they_become():
+    """As the keys in the JSON are: an Enum by its value, bytes by what they say."""
+    wrong = {Key.TOKENS: "15", b"model": 5, "cost": "x"}
+    told = {
+        "prompt_tokens": "expected an integer, got '15' (str)",
+        "model": "expected a string, got 5 (int)",
+        "cost": "expected a number, got 'x' (str)",
+    }
+    assert problems(wrong) == told
+    assert problems(wrong, strict=True) == told
+    right = {Key.TOKENS: 15, "prompt_messages": [{Key.ROLE: "user"}, {Key.ROLE: "x"}]}
+    assert sent(right, strict=True) == {
+        "prompt_tokens": 15,
+        "prompt_messages": [{"role": "user"}, {"role": "x"}],
+    }
+    assert problems({"prompt_messages": [{Key.ROLE: 1}, {Key.OTHER: 1}]}) == {
+        "prompt_messages[0].role": "expected a string, got 1 (int)",
+        "prompt_messages[1].role": "required",
+    }
+    assert sent({Text("text"): 0, Key.OTHER: 1, Key.NUMBER: 2, None: 3, 4: 4}) == {
+        "text": 0,
+        "other": 1,
+        "5": 2,
+        "null": 3,
+        "4": 4,
+    }
+    assert problems({Key.OTHER: 1, Key.NUMBER: 2}, strict=True) == {
+        "other": "unknown; did you mean note?",
+        "5": "unknown",
+    }
+    assert problems({Odd(): 1}, strict=True) == {
+        "odd": "unknown",
+        "": "cannot become JSON: Odd",
+    }
+
+
+@pytest.mark.parametrize("before", [0, 20])
+def test_the_messages_of_a_long_list_are_checked_as_those_of_a_short_one(before):
+    fine = {"role": "user", "content": "Hi"}
+    call = {"role": "assistant", "tool_calls": [{"id": "1", "cache": None}]}
+    front = [fine] * before
+    messages = [*front, fine, call, {**fine, "cache": 1}, {**fine, "content": None}]
+    for kind in (list, tuple, collections.deque):
+        assert sent({"prompt_messages": kind(messages)})["prompt_messages"] == messages
+        assert problems({"prompt_messages": kind([*messages, {"content": "x"}])}) == {
+            f"prompt_messages[{before + 4}].role": "required"
+        }
+    wrong = [
+        {"content": 5, "role": None},
+        fine,
+        {"tool_calls": "x", "role": 5},
+        {"content": "", Key.ROLE: 5},
+        {**call, "tool_calls": [{"id": 5}]},
+    ]
+    told = [
+        (0, "content", "expected a string or a list, got 5 (int)"),
+        (0, "role", "required"),
+        (2, "tool_calls", "expected a list, got 'x' (str)"),
+        (2, "role", "expected a string, got 5 (int)"),
+        (3, "role", "expected a string, got 5 (int)"),
+        (4, "tool_calls[0].id", "expected a string, got 5 (int)"),
+    ]
+    for more in ([], [Message(role="user")], [collections.OrderedDict(fine)]):
+        with pytest.raises(InvalidLogError) as caught:
+            encode_log({"prompt_messages": [*front, *wrong, *more]})
+        assert list(caught.value.problems) == [
+            (f"prompt_messages[{before + place}].{name}", text)
+            for place, name, text in told
+        ]
+    strict = [*front, {**fine, "rolle": 1}, {"rolle": 1}]
+    assert problems({"prompt_messages": strict}, strict=True) == {
+        f"prompt_messages[{before}].rolle": "unknown; did you mean role?",
+        f"prompt_messages[{before + 1}].rolle": "unknown; did you mean role?",
+        f"prompt_messages[{before + 1}].role": "required",
+    }
+    assert problems({"prompt_messages": [{"x": 1}] * (before + 1)}) == {
+        f"prompt_messages[{index}].role": "required" for index in range(before + 1)
+    }
 
 
 def test_strict_names_unknown_keys_and_the_nearest_known_one():

@@ -1,7 +1,10 @@
+import base64
+import os
+
 import pytest
 
 from keywordsai import ConfigurationError
-from keywordsai.transport.network import Network
+from keywordsai.transport.network import Network, split_credentials
 
 URL = "https://api.example:8443/api"
 
@@ -58,6 +61,10 @@ def test_which_variable(url, environ, expected):
         ("[::1]", "[::1]", True),
         ("fd00::/8", "[fd00::5]", True),
         ("::1", "api.example", False),
+        ("[::1]:8443", "[::1]", True),
+        ("[::1]:443", "[::1]", False),
+        ("[::1]x", "[::1]", False),
+        ("10.1.2.3:8443", "10.1.2.3", True),
     ],
 )
 def test_bypassed(bypass, host, expected):
@@ -65,6 +72,23 @@ def test_bypassed(bypass, host, expected):
     for name in ("no_proxy", "NO_PROXY"):
         found = proxy(url, **{"https_proxy": "http://p:1", name: bypass})
         assert (found is None) is expected
+
+
+@pytest.mark.parametrize(
+    ("bypass", "url", "expected"),
+    [
+        ("a.com:443", "https://a.com/api", True),
+        ("a.com:80", "https://a.com/api", False),
+        ("a.com:80", "http://a.com/api", True),
+        ("a.com:443", "https://a.com:443/api", True),
+        ("[::1]:5", "http://[::1]:5/api", True),
+        ("[::1]:80", "http://[::1]/api", True),
+        ("[::1]:6", "http://[::1]:5/api", False),
+    ],
+)
+def test_a_port_may_be_the_schemes_own(bypass, url, expected):
+    found = proxy(url, all_proxy="http://p:1", no_proxy=bypass)
+    assert (found is None) is expected
 
 
 def test_the_argument_wins():
@@ -81,8 +105,9 @@ def test_a_user_without_a_password_has_an_empty_one():
 
 @pytest.mark.parametrize(
     "value",
-    ["socks5://p:1", "p:1", "http://", "http://p:port", "http://[p", 7, b"http://p"],
-)
+    ["socks5://p:1", "p:1", "http://", "http://p:port", "http://[p", 7, b"http://p",
+     0, False, b"", [], "http://x y:1", "http://x\ty:1", "http://p:1\n", "http://x\x00", "http://127.1:3128", "http://0"],
+)  # fmt: skip
 def test_no_proxy_url(value):
     with pytest.raises(ConfigurationError, match=r"^proxy must be an http:// or"):
         proxy(given=value)
@@ -91,6 +116,24 @@ def test_no_proxy_url(value):
 def test_credentials_have_to_fit_a_header():
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY: the credentials"):
         proxy(HTTPS_PROXY="http://user:%E2%82%AC@p:1")
+
+
+def test_a_proxys_scheme_in_capitals():
+    for url in ("HTTPS://p:1", " HTTPS://p:1"):
+        assert proxy(given=url) == "https://p:1"
+    network = Network.resolve("http://h", proxy="Https://u@P:1", environ={})
+    assert network.proxy == "https://u:@P:1"
+    assert network.encrypts("http://h")
+
+
+def test_credentials_are_told_apart():
+    assert split_credentials("http://p:1") == ("http://p:1", {})
+    url, headers = split_credentials("https://a%40b:c%3a%C3%A9d@[::1]:1/")
+    assert url == "https://[::1]:1/"
+    assert headers == {
+        "Proxy-Authorization": "Basic "
+        + base64.b64encode("a@b:c:éd".encode("latin-1")).decode()
+    }
 
 
 def test_repr_hides_credentials():
@@ -111,5 +154,10 @@ def test_certificates(tmp_path):
     assert bundle(str(tmp_path)) == str(tmp_path)
     assert bundle(CURL_CA_BUNDLE=str(first), SSL_CERT_FILE=str(second)) == str(first)
     assert bundle(REQUESTS_CA_BUNDLE="", SSL_CERT_FILE=str(second)) == str(second)
+    assert bundle("", SSL_CERT_FILE=str(second)) == str(second)
+    assert bundle(os.fsencode(first)) == str(first)
+    for value in (0, False, [], 5):
+        with pytest.raises(ConfigurationError, match=r"^ca_bundle must be a path"):
+            bundle(value, SSL_CERT_FILE=str(second))
     with pytest.raises(ConfigurationError, match=r"^CURL_CA_BUNDLE names no file"):
         bundle(CURL_CA_BUNDLE=str(tmp_path / "none"))

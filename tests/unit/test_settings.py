@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
 from keywordsai import ConfigurationError, LogAPI, RetryPolicy, Timeout
-from keywordsai.settings import Secret, Settings
+from keywordsai.settings import _OWN_HEADERS, Secret, Settings
 
 KEY = "sk-very-secret-key"
 
@@ -47,7 +48,8 @@ def test_a_missing_key_is_refused_and_says_what_to_set():
 
 
 @pytest.mark.parametrize(
-    "key", ["a b", "a\n", "\ta", "a\x00", "schlüssel", " ", 5, b"a"]
+    "key",
+    ["a b", "a\n", "\ta", "a\x00", "schlüssel", " ", 5, b"a", 0, False, b"", [], ()],
 )
 def test_a_key_that_no_header_can_carry_is_refused(key):
     assert refused(api_key=key).startswith("api_key is no API key")
@@ -91,7 +93,9 @@ def test_the_base_url_comes_from_the_first_place_that_has_one():
     "url",
     ["api.keywordsai.co", "ftp://x", "http://", "https:///api", "http://x:99999",
      "http://x:0", "http://u:p@x", "http://x?q=1", "http://x#f", "http://x y",
-     "http://ü.de", "http://[::1", 5],
+     "http://ü.de", "http://[::1", 5, 0, False, b"", [],
+     "http://0", "http://127.1:8723", "http://999.1.1.1", "http://1.2.3", "http://127.0.0.01",
+     "http://127.0.0.1.", "http://2130706433", "http://1.2.3.4.5", "http://."],
 )  # fmt: skip
 def test_a_url_that_is_none_is_refused(url):
     assert refused(base_url=url).startswith("base_url must be an http:// or https://")
@@ -154,6 +158,13 @@ def test_timeout_and_retry_take_numbers_or_objects():
 )
 def test_bad_headers_are_refused(headers, text):
     assert text in refused(headers=headers)
+
+
+def test_every_header_that_is_refused_is_documented():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+    section = page.read_text(encoding="utf-8").partition("## Headers")[2]
+    sentence = section.partition(" are refused")[0].lower()
+    assert {name for name in _OWN_HEADERS if f"`{name}`" not in sentence} == set()
 
 
 def test_headers_are_taken():

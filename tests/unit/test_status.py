@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -70,9 +71,23 @@ def test_the_message_is_the_status_and_the_servers_words(body, text):
     )
 
 
-def test_a_made_up_key_does_not_garble_the_words():
-    error = status_error(answer(400, {"detail": "tokens"}), attempts=1, secret="k")
-    assert str(error) == "400: tokens"
+@pytest.mark.parametrize(
+    ("key", "detail", "shown"),
+    [
+        ("sk-12345", "xsk-12345x", "x***x"),  # from 8 characters on, wherever it is
+        ("s3cr3t!", "key 's3cr3t!' is bad", "key '***' is bad"),
+        ("s3cr3t!", "Bearer s3cr3t!", "Bearer ***"),
+        ("$abc$", "it is $abc$.", "it is ***."),
+        ("test", "the key test fails the tests", "the key *** fails the tests"),
+        ("test", "latest test_key", "latest test_key"),
+        ("abc", "key abc", "key abc"),  # too short to be told from words
+        ("k", "tokens, k", "tokens, k"),
+        ("", "tokens", "tokens"),
+    ],
+)
+def test_a_short_key_is_taken_out_where_it_is_a_word(key, detail, shown):
+    error = status_error(answer(401, {"detail": detail}), attempts=1, secret=key)
+    assert str(error) == f"401: {shown}"
 
 
 def test_the_error_carries_what_the_server_said():
@@ -121,6 +136,19 @@ def test_how_long_to_wait(headers, body, expected):
         assert retry_after(response) is not None  # measured from this clock
     else:
         assert retry_after(response) == expected
+
+
+@pytest.mark.parametrize(
+    "date", ["Wed Oct 21 07:28:07 2026", "Wed, 21 Oct 2026 07:28:07 -0000", "Wednesday, 21-Oct-26 07:28:07 GMT", "Wed, 21 Oct 2026 09:28:07 +0200"]
+)  # fmt: skip
+def test_a_date_without_a_zone_is_gmt(date, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after(answer(503, b"", {"Retry-After": date, "Date": DATE})) == 7
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_dates_can_be_measured_from_a_given_now():

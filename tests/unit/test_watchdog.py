@@ -78,6 +78,52 @@ def test_who_was_cancelled_by_others_too_stays_cancelled():
     asyncio.run(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 counts no cancellations")
+def test_in_the_clean_up_of_a_cancelled_task_the_deadline_is_a_timeout():
+    """The cancellation that is being handled is not taken for another one."""
+
+    ended = []
+
+    async def cancelled_first():
+        dog = Watchdog(asyncio.get_running_loop())
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            try:
+                await fly(dog, 0.01)
+            except BaseException as error:  # noqa: BLE001  which one, is told below
+                ended.append(type(error))
+            ended.append(asyncio.current_task().cancelling())
+
+    async def main():
+        task = asyncio.ensure_future(cancelled_first())
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    asyncio.run(main())
+    assert ended == [TimeoutError, 1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 counts no cancellations")
+def test_a_deadline_that_came_too_late_leaves_no_cancellation():
+    """What was in flight made another error of it."""
+
+    async def turned():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            raise ZeroDivisionError from None
+
+    async def main():
+        dog = Watchdog(asyncio.get_running_loop())
+        with pytest.raises(ZeroDivisionError), Flight(dog, 0.01):
+            await turned()
+        assert asyncio.current_task().cancelling() == 0
+
+    asyncio.run(main())
+
+
 def test_the_pools_of_many_urls_are_not_all_remembered():
     class Request:
         def __init__(self, number):
