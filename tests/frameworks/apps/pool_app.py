@@ -7,18 +7,20 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.util import Finalize
 
 import logging_module
-from logging_app import log, mark
+from logging_app import log, mark, mark_the_exit
 
 _known = set()
 
 
 def work(name, both):
+    answer = log(name)
     if os.getpid() not in _known:
         _known.add(os.getpid())
-        # Before ours, whose priority is lower.
+        # Before ours, whose priority is lower; from Python 3.13 on, exit hooks are first.
         Finalize(None, mark, args=["exiting"], exitpriority=100)
+        mark_the_exit()
         both.wait(30)  # one alone shall not do all the work
-    return log(name)
+    return answer
 
 
 if __name__ == "__main__":
