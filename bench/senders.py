@@ -121,7 +121,7 @@ def insert(log: dict[str, Any], stack: ExitStack) -> Sender:
 
     def settle() -> None:
         db.execute("DELETE FROM logs")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     return Sender(put, settle)
 
