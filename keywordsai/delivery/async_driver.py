@@ -11,14 +11,15 @@ from typing import Any
 
 import attrs
 
-from keywordsai.delivery.driving import burst, importing, once, outcome_of
+from keywordsai._version import version
+from keywordsai.delivery.driving import burst, once, outcome_of
 from keywordsai.delivery.outbox import Outbox
 from keywordsai.delivery.outcomes import Outcome
 from keywordsai.delivery.scheduler import IDLE
 from keywordsai.delivery.source import Job
 from keywordsai.transport.base import AsyncTransport
 from keywordsai.transport.flow import arun
-from keywordsai.transport.forks import prepare_to_keep
+from keywordsai.transport.forks import importing, prepare_to_keep
 
 __all__ = ["AsyncDriver"]
 
@@ -32,7 +33,7 @@ class _Loop(asyncio.SelectorEventLoop):
         self.slow_callback_duration = 10.0  # writing to a disk may take its time
 
     def __del__(self, *_: Any) -> None:
-        if self._pid == os.getpid():
+        if getattr(self, "_pid", None) == os.getpid():  # else it was never made
             super().__del__()
 
 
@@ -61,6 +62,9 @@ class AsyncDriver:
             return
         with importing:
             prepare_to_keep()
+            import encodings.idna  # noqa: F401, PLC0415  by the first look-up of a name
+
+            version()  # imports, too
             from keywordsai.transport.aiohttp import AiohttpTransport  # noqa: PLC0415  slow
         loop = _Loop()
         transport = AiohttpTransport(self.outbox.endpoints.settings.network)

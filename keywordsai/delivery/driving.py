@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+# Event loops look names up in its threads, and import it only then. It has hooks for
+# forks, which go wrong if another thread brings them in while a fork is under way.
+import concurrent.futures.thread  # noqa: F401
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,15 +17,11 @@ from keywordsai.transport.base import HTTPRequest
 from keywordsai.transport.flow import Exchange, exchange
 from keywordsai.transport.retry import RetryPolicy
 
-__all__ = ["burst", "importing", "is_green", "once", "outcome_of"]
+__all__ = ["burst", "is_green", "once", "outcome_of"]
 
 _QUIET = 0.02  # seconds without a new log: the burst is over
 _LONGEST_BURST = 0.5
 _ONCE = RetryPolicy(attempts=1)  # when to try again is the scheduler's to say
-
-importing = threading.RLock()
-"""Held while the HTTP library is imported: a child forked in the middle of it would
-wait for ever for the import to end."""
 
 
 def is_green() -> bool:

@@ -100,6 +100,7 @@ class SpoolFolder:
         salt = _salt(os.path.join(path, "salt"))
         self.account = _fingerprint(salt, api_key, base_url)
         self._held: dict[str, int] = {}
+        self._unopened: set[str] = set()
 
     def create(self) -> Spool:
         """Begin a queue for this process, locked for as long as it lives."""
@@ -112,6 +113,9 @@ class SpoolFolder:
             try:
                 return Spool(stem + _DB, base_url=self._base_url)
             except BaseException:
+                for begun in ("", "-wal", "-shm"):
+                    with suppress(OSError):
+                        os.unlink(stem + _DB + begun)
                 self._let_go(stem)
                 raise
 
@@ -121,6 +125,7 @@ class SpoolFolder:
         Args:
             all_accounts: Those of every account, of another key or base URL too.
         """
+        self._sweep()
         for stem in self._stems(_DB):
             own = self._account_of(stem) == self.account
             if stem in self._held or not (own or all_accounts):
@@ -136,14 +141,38 @@ class SpoolFolder:
                 try:
                     yield Spool(stem + _DB, adopted=True)
                 except sqlite3.OperationalError as error:
-                    logger("delivery").warning(
-                        "cannot open the spool file %s yet: %s", stem + _DB, error
-                    )
+                    self._warn_of(stem, error)
                     self._release(stem)
                 except sqlite3.DatabaseError:
                     self._set_aside(stem)
                 except OSError:
                     self._release(stem)
+
+    def _warn_of(self, stem: str, error: sqlite3.Error) -> None:
+        if stem not in self._unopened:
+            self._unopened.add(stem)
+            logger("delivery").warning(
+                "cannot open the spool file %s yet: %s", stem + _DB, error
+            )
+
+    def _sweep(self) -> None:
+        """Clear away what a process left that was killed while it ended well."""
+        for ending in (_LOCK, _DB + "-wal", _DB + "-shm"):
+            for stem in self._stems(ending):
+                if stem in self._held or os.path.exists(stem + _DB):
+                    continue
+                with suppress(OSError):  # another user's
+                    held = _take_lock(stem + _LOCK)
+                    if held is None:
+                        continue  # somebody begins it
+                    self._held[stem] = held
+                    if os.path.exists(stem + _DB):
+                        self._release(stem)
+                        continue
+                    for leftover in ("-wal", "-shm"):
+                        with suppress(OSError):
+                            os.unlink(stem + _DB + leftover)
+                    self._let_go(stem)
 
     def retire(self, spool: Spool) -> None:
         """This process is done with a queue: what is left in it is for others."""

@@ -12,16 +12,16 @@ import os
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
-from keywordsai.delivery.driving import importing
 from keywordsai.delivery.options import DeliveryOptions
 from keywordsai.delivery.outbox import Outbox
 from keywordsai.delivery.post import Post
 from keywordsai.logs.endpoints import Endpoints
 from keywordsai.transport.base import SyncTransport
-from keywordsai.transport.forks import keep_for_ever
+from keywordsai.transport.forks import be_still_for_forks, keep_for_ever
 
 __all__ = ["forget_unused", "join", "leave", "time_after_exit"]
 
@@ -42,7 +42,6 @@ class _Registry:
 
 
 _registry = _Registry()
-_held: list[ExitStack] = []  # by the thread that forks
 _in_children = ExitStack()  # anything that lives as long as this module
 
 
@@ -65,19 +64,20 @@ def join(
 
 
 def leave(post: Post, giver: int) -> None:
-    """A client is closed, or was forgotten; what it gave is still delivered."""
-    if post.pid != os.getpid():
-        return  # in a forked child: it was the parent's
-    with _registry.lock:
-        post.clients -= 1
-    post.outbox.ledger.leave(giver)
-    if post.is_at_work():
-        post.wake()  # it may be needed no more
+    """A client is closed, or was forgotten; what it gave is still delivered.
+
+    The garbage collector may call this in the middle of anything, whatever its thread
+    holds: it takes no lock and wakes nobody. The worker looks by itself.
+    """
+    post.left.append(giver)
 
 
 def forget_unused(post: Post) -> bool:
     """Take a post that no client uses out of the registry; says whether it did."""
     with _registry.lock:
+        while post.left:
+            post.clients -= 1
+            post.outbox.ledger.leave(post.left.popleft())
         if post.clients or post.outbox.flushers:
             return False
         for account in [key for key, one in _registry.posts.items() if one is post]:
@@ -161,24 +161,18 @@ def _check_pid() -> None:
         _after_fork_in_child()
 
 
-def _before_fork() -> None:
-    stack = ExitStack()
-    stack.enter_context(_registry.lock)
-    stack.enter_context(importing)
-    for post in _registry.posts.values():
-        stack.enter_context(post.lock)
-        stack.enter_context(post.outbox.spools.still_for_fork())
-    _held.append(stack)
-
-
-def _after_fork_in_parent() -> None:
-    _held.pop().close()
+@contextmanager
+def _still_for_fork() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(_registry.lock)
+        for post in _registry.posts.values():
+            stack.enter_context(post.lock)
+            stack.enter_context(post.outbox.spools.still_for_fork())
+        yield
 
 
 def _after_fork_in_child() -> None:
     global _registry  # noqa: PLW0603  the one registry of the package
-    if _held:
-        _held.pop().close()
     posts = list(_registry.posts.values())
     for post in posts:
         post.outbox.spools.abandon()
@@ -188,9 +182,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):  # pragma: no branch  not on Windows
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+be_still_for_forks(_still_for_fork, _after_fork_in_child)

@@ -6,9 +6,9 @@ their own; here nothing blocks but `deliver_here`, when there is no worker any m
 
 from __future__ import annotations
 
-import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
 
@@ -36,6 +36,7 @@ class Post:
         worker: The thread; None until there is something to send.
         clients: How many use it.
         exit_timeout: The longest of theirs.
+        left: Givers whose clients are gone, and were not counted out yet.
     """
 
     outbox: Outbox
@@ -44,7 +45,7 @@ class Post:
     worker: Worker | None = None
     clients: int = 0
     exit_timeout: float = 0.0
-    pid: int = attrs.field(factory=os.getpid)
+    left: deque[int] = attrs.field(factory=deque)
     lock: threading.RLock = attrs.field(factory=threading.RLock)
 
     def wake(self) -> None:

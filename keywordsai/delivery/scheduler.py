@@ -310,7 +310,9 @@ class Scheduler:
     def _judge(self, job: Job, outcome: Outcome, now: float) -> None:
         status = getattr(outcome, "status", 0)
         batch = job.batch is not None
-        judged = verdict(outcome, batch=batch, was_stale=job.was_stale)
+        # While the server fails no connection is left that could have gone stale.
+        sick = self._pacing.failures > 0
+        judged = verdict(outcome, batch=batch, was_stale=job.was_stale or sick)
         if judged is Verdict.FAILED:
             self._failed(job, now, getattr(outcome, "retry_after", None))
         elif judged is Verdict.STALE:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 
@@ -94,6 +95,7 @@ class Spool:
         self._reader: sqlite3.Connection | None = None
         self._uid = ""
         self._retired = False
+        self._alone = False
         self.last = 0
         with self.lock:
             db = self._opened()
@@ -233,6 +235,7 @@ class Spool:
                 if db is not None:
                     db.close()
             self._reader = self._db = None
+            self._alone = False
 
     def retire(self) -> None:
         """Close it for good: another process may own the file from now on."""
@@ -251,6 +254,8 @@ class Spool:
     def _opened(self) -> sqlite3.Connection:
         self._check()
         if self.path is not None and not os.path.exists(self.path):
+            if self._uid:
+                raise sqlite3.DatabaseError("the spool file was removed")
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
             os.close(os.open(self.path, flags, 0o600))
         db = _connect(self.path or ":memory:")
@@ -272,15 +277,22 @@ class Spool:
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
-        if self.path is None:
-            with self.lock:
-                yield self._db or self._opened()
-            return
-        with self._reading:
-            if self._reader is None:
-                self._check()
-                self._reader = _connect(self.path)
-            yield self._reader
+        if self.path is not None and not self._alone:
+            with self._reading:
+                if self._reader is None:
+                    self._check()
+                    try:
+                        self._reader = _connect(self.path, there=True)
+                    except sqlite3.OperationalError:
+                        # The file is gone, or the disk full: who writes has it still.
+                        self._alone = self._db is not None
+                        if not self._alone:
+                            raise
+                if self._reader is not None:
+                    yield self._reader
+                    return
+        with self.lock:
+            yield self._db or self._opened()
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         number, body, created, giver, key, batch = row
@@ -312,8 +324,13 @@ class Spool:
                 raise
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _connect(path: str, *, there: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"file:{quote(path)}?mode=rw" if there else path,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=there,
+    )
     try:
         db.execute("PRAGMA journal_mode = WAL")
         # Safe when the process dies; the last commits may go with the power.

@@ -124,6 +124,9 @@ class Spools:
         for spool in folder.adopt():
             try:
                 pending, dead = spool.count()
+            except sqlite3.OperationalError:
+                folder.retire(spool)  # not now; it stays for whoever looks next
+                continue
             except sqlite3.DatabaseError:
                 folder.set_aside(spool)
                 continue
@@ -176,10 +179,10 @@ class Spools:
         if any(one.spool.wal_size() > _LARGE_WAL for one in self._files()):
             self._checkpoint(_LARGE_WAL)
 
-    def until_look(self) -> float | None:
-        """Seconds until `look_after` has something to do; None for never."""
+    def until_look(self) -> float:
+        """Seconds until there is something to look after."""
         if self._path is None:
-            return None
+            return _LOOK_EVERY  # whether all clients are gone
         return max(0.01, self._next_look - time.monotonic())
 
     def rest(self) -> None:

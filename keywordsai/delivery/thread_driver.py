@@ -12,13 +12,14 @@ from collections.abc import Callable
 
 import attrs
 
-from keywordsai.delivery.driving import burst, importing, once, outcome_of
+from keywordsai.delivery.driving import burst, once, outcome_of
 from keywordsai.delivery.outbox import Outbox
 from keywordsai.delivery.outcomes import Outcome
 from keywordsai.delivery.scheduler import IDLE
 from keywordsai.delivery.source import Job
 from keywordsai.transport.base import HTTPRequest, SyncTransport
 from keywordsai.transport.flow import run
+from keywordsai.transport.forks import importing
 
 __all__ = ["ThreadDriver", "deliver_here"]
 

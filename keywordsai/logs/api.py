@@ -26,7 +26,7 @@ from keywordsai.transport import async_transport as pick_async
 from keywordsai.transport import sync_transport as pick_sync
 from keywordsai.transport.base import AsyncTransport, SyncTransport, Timeout
 from keywordsai.transport.flow import Exchange, arun, exchange, run
-from keywordsai.transport.forks import watch_forks
+from keywordsai.transport.forks import importing, watch_forks
 from keywordsai.transport.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -409,7 +409,8 @@ class LogAPI:
         return self._queue or self._delivery()
 
     def _delivery(self) -> Delivery:
-        from keywordsai.delivery.client import Delivery  # noqa: PLC0415  sqlite3
+        with importing:
+            from keywordsai.delivery.client import Delivery  # noqa: PLC0415  sqlite3
 
         with self._lock:
             given = None if self._owns_sync else self._sync

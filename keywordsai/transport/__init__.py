@@ -16,6 +16,7 @@ from keywordsai.transport.base import (
     Timeout,
     Transport,
 )
+from keywordsai.transport.forks import importing
 from keywordsai.transport.mock import MockTransport
 from keywordsai.transport.network import Network
 from keywordsai.transport.retry import RetryPolicy
@@ -49,9 +50,10 @@ def sync_transport(given: Any, network: Network) -> SyncTransport:
     """
     if _is_transport(given):
         return cast("SyncTransport", given)
-    import requests  # noqa: PLC0415  85 ms that only a sync caller pays
+    with importing:
+        import requests  # noqa: PLC0415  85 ms that only a sync caller pays
 
-    from keywordsai.transport.requests import RequestsTransport  # noqa: PLC0415
+        from keywordsai.transport.requests import RequestsTransport  # noqa: PLC0415
 
     if given is None or isinstance(given, requests.Session):
         return RequestsTransport(network, session=given)
@@ -69,9 +71,10 @@ def async_transport(given: Any, network: Network) -> AsyncTransport:
     """
     if _is_transport(given):
         return cast("AsyncTransport", given)
-    import aiohttp  # noqa: PLC0415  175 ms that only an async caller pays
+    with importing:
+        import aiohttp  # noqa: PLC0415  175 ms that only an async caller pays
 
-    from keywordsai.transport.aiohttp import AiohttpTransport  # noqa: PLC0415
+        from keywordsai.transport.aiohttp import AiohttpTransport  # noqa: PLC0415
 
     if given is None or isinstance(given, aiohttp.ClientSession):
         return AiohttpTransport(network, session=given)

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import attrs
 
+from keywordsai.transport.forks import looking_up
 from keywordsai.transport.watchdog import Watchdog
 
 __all__ = ["Held", "Loop", "abandon", "close_all", "forget_closed_loops", "hold"]
@@ -100,7 +101,8 @@ class _Resolver(aiohttp.ThreadedResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[Any]:
         try:
-            return await super().resolve(host, port, family)
+            with looking_up():
+                return await super().resolve(host, port, family)
         except RuntimeError:
             found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         return [

@@ -33,7 +33,6 @@ from keywordsai import (
 )
 from keywordsai.delivery import lifecycle
 from keywordsai.delivery.folder import SpoolFolder
-from keywordsai.transport import forks
 
 QUEUED = {"message": "log queued"}
 DONE = {"message": "log successful"}
@@ -502,18 +501,6 @@ def test_many_threads():
             thread.join()
         assert api.flush().delivered == 1600
     assert sent(mock) == list(range(1600))
-
-
-def test_what_is_kept_for_ever_is_kept_once(monkeypatch):
-    monkeypatch.setattr(forks, "_kept", [])
-    forks.prepare_to_keep()
-    for what in ("one", "two"):
-        forks.keep_for_ever(what)
-    assert forks._kept == ["one", "two"]
-    monkeypatch.setattr(forks, "_kept", [])
-    monkeypatch.delitem(sys.modules, "ctypes")
-    forks.keep_for_ever("three")
-    assert forks._kept == ["three"]
 
 
 def test_after_a_fork_a_client_has_a_lock_of_its_own():
