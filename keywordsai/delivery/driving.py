@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-# Event loops look names up in its threads, and import it only then. It has hooks for
-# forks, which go wrong if another thread brings them in while a fork is under way.
+# These have hooks for forks of their own, which go wrong if another thread brings them
+# in while a fork is under way; sending would import them in the middle of anything.
 import concurrent.futures.thread  # noqa: F401
+import logging  # noqa: F401
 import sys
 import time
 from collections.abc import Callable, Iterator

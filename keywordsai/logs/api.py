@@ -158,6 +158,8 @@ class LogAPI:
         # Ours are made when they are first needed; what was handed in, looked at now.
         self._sync = None if self._owns_sync else pick_sync(transport, network)
         self._async = None if self._owns_async else pick_async(async_transport, network)
+        if self._settings.enabled and not block:
+            self._delivery()  # imports; at the first log a fork could come in between
 
     def create(
         self,

@@ -9,7 +9,7 @@ import threading
 
 from logging_app import client, log
 
-from keywordsai.delivery.driving import importing
+from keywordsai.transport.forks import importing
 
 found = []
 
