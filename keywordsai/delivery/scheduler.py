@@ -295,7 +295,10 @@ class Scheduler:
 
     def _expired(self, job: Job) -> bool:
         # A batch goes as it was fixed, or not at all.
-        youngest = min(job.source.age(entry) for entry in job.entries)
+        first, *others = job.entries
+        youngest = job.source.age(first)
+        for entry in others:
+            youngest = min(youngest, job.source.age(entry))
         if youngest <= self._limits.max_age:
             return False
         self._drop(job, "expired")

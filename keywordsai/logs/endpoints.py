@@ -64,6 +64,10 @@ class Endpoints:
             "Authorization": f"Bearer {self.settings.api_key.reveal()}",
         }
 
+    @functools.cached_property
+    def _headers_with_body(self) -> dict[str, str]:
+        return {**self._headers, "Content-Type": "application/json"}
+
     def create(
         self, log: Mapping[str, Any] | LogParams, idempotency_key: str | None
     ) -> Call[dict[str, Any]]:
@@ -133,7 +137,7 @@ class Endpoints:
         )
 
     def _post(self, path: str, body: bytes, key: str | None = None) -> HTTPRequest:
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = dict(self._headers_with_body)
         if key is not None:
             headers["Idempotency-Key"] = key
         return HTTPRequest(
