@@ -85,7 +85,7 @@ def clause(condition: Condition) -> sa.ColumnElement[bool]:
 
     A field that is no field of a log is a key of its metadata.
     """
-    value = condition.value
+    (value,) = condition.values
     field = _ALIASES.get(condition.field, condition.field)
     if field == "id":
         return logs.c.id == str(value).replace("-", "").lower()

@@ -16,7 +16,7 @@ import attrs
 from keywordsai.server.answers import Refusal
 from keywordsai.server.times import parse_time
 
-__all__ = ["Condition", "ListQuery", "Plain", "read_list_query"]
+__all__ = ["Condition", "ListQuery", "Plain", "Selection", "read_list_query"]
 
 Plain: TypeAlias = str | float | bool
 """What a field can be compared with; int is among float, as everywhere in typing."""
@@ -50,13 +50,30 @@ class Condition:
 
     Attributes:
         field: The field as the request names it.
-        value: A string, number or boolean. From a URL it is always a string.
+        values: Strings, numbers or booleans. From a URL they are always strings.
         operator: ``""`` is equality, the only one there is so far.
     """
 
     field: str
-    value: Plain
+    values: tuple[Plain, ...] = attrs.field(repr=False)
     operator: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Selection:
+    """Which logs are meant: those of a span of time that meet every condition.
+
+    Attributes:
+        start: The earliest timestamp, microseconds; None for no bound.
+        end: The latest timestamp, microseconds; None for no bound.
+        conditions: All that must hold.
+        text: Words to be found in what was asked or answered; empty for any.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    text: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -64,24 +81,20 @@ class ListQuery:
     """A list request, read.
 
     Attributes:
+        selection: Which logs.
         page: From 1.
         page_size: From 1 to 1000.
         sort_by: The column to sort by; ties are in the order of the ids.
         descending: Whether the largest comes first.
-        start: The earliest timestamp, microseconds.
-        end: The latest timestamp, microseconds.
-        conditions: All that must hold.
         include_fields: The only keys wanted of a row, None for all.
         url: The URL of the request, for the links to other pages.
     """
 
+    selection: Selection
     page: int
     page_size: int
     sort_by: str
     descending: bool
-    start: int
-    end: int
-    conditions: tuple[Condition, ...]
     include_fields: frozenset[str] | None
     url: str
 
@@ -138,7 +151,7 @@ def _quick_filters(pairs: list[tuple[str, str]]) -> list[Condition]:
             if value:
                 raise _refuse_operator(field, value)
         else:
-            conditions.append(Condition(field=field, value=value))
+            conditions.append(Condition(field=field, values=(value,)))
     return conditions
 
 
@@ -151,7 +164,7 @@ def _condition(field: str, stated: Any) -> Condition:
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, str | int | float):
-            return Condition(field=field, value=value)
+            return Condition(field=field, values=(value,))
     raise Refusal(
         400,
         f"filters.{field[:100]}: expected an object with an operator and a value, "
@@ -205,13 +218,15 @@ def read_list_query(url: str, body: dict[str, Any], *, now: int) -> ListQuery:
     fields = frozenset(name.strip() for name in wanted.split(",")) - {""}
     quick = _quick_filters([pair for pair in pairs if pair[0] not in _OPTIONS])
     return ListQuery(
+        selection=Selection(
+            start=_instant(options, "start_time", now - _HOUR),
+            end=_instant(options, "end_time", now),
+            conditions=_bounded([*quick, *conditions_from_body(body)]),
+        ),
         page=_whole(options, "page", 1, 10**9),
         page_size=_whole(options, "page_size", _DEFAULT_PAGE_SIZE, _LARGEST_PAGE_SIZE),
         sort_by=column,
         descending=sort_by.startswith("-"),
-        start=_instant(options, "start_time", now - _HOUR),
-        end=_instant(options, "end_time", now),
-        conditions=_bounded([*quick, *conditions_from_body(body)]),
         include_fields=fields or None,
         url=url,
     )

@@ -21,9 +21,9 @@ from keywordsai.server.inserts import insert_rows
 from keywordsai.server.tables import attributes, logs, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from keywordsai.server.query import ListQuery
+    from keywordsai.server.query import ListQuery, Selection
 
 __all__ = ["Found", "NewLog", "Store", "StoredLog"]
 
@@ -187,8 +187,8 @@ class Store:
     def find(self, query: ListQuery) -> Found:
         """A page of the logs that match, and the number of all that do."""
         matching = sa.and_(
-            logs.c.timestamp.between(query.start, query.end),
-            *(clause(condition) for condition in query.conditions),
+            *_within(query.selection),
+            *(clause(condition) for condition in query.selection.conditions),
         )
         column, log_id = logs.c[query.sort_by], logs.c.id
         order = [column.desc() if query.descending else column.asc()]
@@ -217,6 +217,14 @@ class Store:
         """Close every connection."""
         self._reader.dispose()
         self._writer.dispose()
+
+
+def _within(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
+    """The span of time in SQL."""
+    if selection.start is not None:
+        yield logs.c.timestamp >= selection.start
+    if selection.end is not None:
+        yield logs.c.timestamp <= selection.end
 
 
 def _known(connection: sa.Connection, digests: list[str | None]) -> dict[str, str]:
