@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from keywordsai.server.answers import to_json
+from keywordsai.server.excerpts import excerpts
 from keywordsai.server.shapes import as_text, presentable
 from keywordsai.server.times import format_time, parse_time
 
-__all__ = ["derived", "detail", "row"]
+__all__ = ["derived", "detail", "excerpts", "row"]
 
 _FAILED_FROM = 400  # the status codes of failed calls
 
