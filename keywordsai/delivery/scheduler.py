@@ -46,7 +46,11 @@ _NEWS = {
         "the service refused the API key (status %d): logs are kept, and one is tried "
         "each minute; set a valid key"
     ),
+    "failed": (
+        "delivery fails and is tried again, the logs are kept; the last failure: %s"
+    ),
 }
+_FAILURES_TO_TELL = 5  # in a row: some ten seconds, no restart of a server
 
 
 class Idle(Enum):
@@ -245,8 +249,8 @@ class Scheduler:
             return self._read_again - now
         return IDLE
 
-    def _report(self, kind: str, status: int) -> None:
-        self._to_tell.append((self._warn, (kind, _NEWS[kind], status)))
+    def _report(self, kind: str, what: object) -> None:
+        self._to_tell.append((self._warn, (kind, _NEWS[kind], what)))
 
     def _tell(self) -> None:
         """Tell others what happened; without the lock, for it is their code."""
@@ -318,6 +322,8 @@ class Scheduler:
         judged = verdict(outcome, batch=batch, was_stale=job.was_stale or sick)
         if judged is Verdict.FAILED:
             self._failed(job, now, getattr(outcome, "retry_after", None))
+            if self._pacing.failures >= _FAILURES_TO_TELL:
+                self._report("failed", outcome)
         elif judged is Verdict.STALE:
             job.was_stale = True
             self._pacing.in_flight -= 1

@@ -31,7 +31,7 @@ from keywordsai import (
     MockTransport,
     Timeout,
 )
-from keywordsai.delivery import lifecycle
+from keywordsai.delivery import lifecycle, scheduler
 from keywordsai.delivery.folder import SpoolFolder
 
 QUEUED = {"message": "log queued"}
@@ -185,6 +185,20 @@ def test_the_dead_are_bounded_too():
     stats = api.stats()
     assert (stats.dead, stats.dropped) == (2, {"refused": 2})
     assert dropped == [({"model": "2"}, "refused"), ({"model": "3"}, "refused")]
+
+
+def test_a_server_that_keeps_failing_is_told_once(caplog, monkeypatch):
+    monkeypatch.setattr(scheduler, "_FAILURES_TO_TELL", 2)
+    sick = HTTPResponse(status=503, body=b'{"detail": "down for repair"}')
+    api, mock = client([sick, sick, sick, DONE])
+    with caplog.at_level(logging.WARNING, "keywordsai"), api:
+        api.create({"model": "m"})
+        assert api.flush(20).complete
+    assert len(mock.requests) == 4
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("delivery fails and is tried again, the logs are kept")
+    assert "503" in told
+    assert "key-1234" not in told
 
 
 def test_a_full_queue_refuses_the_newest(caplog):
