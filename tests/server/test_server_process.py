@@ -254,7 +254,9 @@ def test_the_quickstart_works_and_leaves_nothing_behind(flags, tmp_path):
             HTTP_PROXY="http://127.0.0.1:1",
         ),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # Development mode tells of callbacks that took long, as they do on a busy machine.
+    said = [line for line in done.stderr.splitlines() if " took " not in line]
+    assert (done.returncode, said) == (0, [])
     assert done.stdout.count("log successful") == 2
     assert "2 logs" in done.stdout
     assert list(here.iterdir()) == list(temporary.iterdir()) == []
