@@ -27,6 +27,7 @@ __all__ = ["main"]
 
 _KEY_VARIABLE = "KEYWORDSAI_SERVER_API_KEY"
 _UNUSABLE = 2
+_SERVER_EXTRA = frozenset({"alembic", "jinja2", "sqlalchemy"})  # as in setup.cfg
 _LONGEST = 1e9  # seconds
 _LISTED = 100
 
@@ -233,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sqlalchemy":
+        if (error.name or "").partition(".")[0] not in _SERVER_EXTRA:
             raise
         message = (
             "this needs the server extra; in a clone of the project: "

@@ -1,7 +1,7 @@
 """The logs in a database.
 
-SQLAlchemy Core throughout, so that another database is another URL; what only
-SQLite needs is in `_sqlite_engine`. Every method may be called from any thread,
+SQLAlchemy Core throughout, so that another database is another URL; how to connect
+to one is in `keywordsai.server.engines`. Every method may be called from any thread,
 and raises SQLAlchemy's errors as they come, without the values (they are logs).
 """
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
 from keywordsai.errors import ConfigurationError
+from keywordsai.server.engines import Engines, connect, parse_url, reason, shown
 from keywordsai.server.filters import clause
 from keywordsai.server.inserts import insert_rows
 from keywordsai.server.tables import attributes, logs, metadata
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "NewLog", "Store", "StoredLog"]
 
-_BUSY_TIMEOUT = 10_000  # milliseconds to wait for another process's transaction
-_READERS = 4
 _CHUNK = 500  # parameters in one IN (...), well below any database's limit
 
 
@@ -79,14 +77,12 @@ class Store:
     list does not hold up a create.
     """
 
-    def __init__(
-        self, *, writer: sa.Engine, reader: sa.Engine, shared: bool = False
-    ) -> None:
-        self._writer = writer
-        self._reader = reader
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._writer, self._reader = engines.writer, engines.reader
         # Where both are one connection, its users take turns.
         self._turn: contextlib.AbstractContextManager[Any] = (
-            threading.RLock() if shared else contextlib.nullcontext()
+            threading.RLock() if engines.shared else contextlib.nullcontext()
         )
 
     @classmethod
@@ -95,47 +91,28 @@ class Store:
 
         Args:
             url: As SQLAlchemy takes it: ``sqlite:///logs.db`` is a file in the
-                current folder, ``sqlite://`` is memory.
+                current folder, ``sqlite://`` is memory,
+                ``postgresql+psycopg://user@host/name`` a database of PostgreSQL.
 
         Raises:
             ConfigurationError: There is no such database, or none can be made.
         """
+        parsed = parse_url(url)
         try:
-            parsed = sa.make_url(url)
-        except (sa.exc.ArgumentError, ValueError):
-            raise ConfigurationError(
-                "database: expected a URL such as sqlite:///keywordsai.db"
-            ) from None
-        if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
-            raise ConfigurationError(
-                f"database: {parsed.drivername} is not supported, expected a URL "
-                "such as sqlite:///keywordsai.db"
-            )
-        try:
-            store = cls._connect(parsed)
-        except (sa.exc.SQLAlchemyError, TypeError, ValueError) as error:
-            reason = getattr(error, "orig", None) or error
-            raise ConfigurationError(
-                f"database: cannot use {parsed.render_as_string()}: {reason}"
-            ) from error
-        return store
-
-    @classmethod
-    def _connect(cls, url: sa.URL) -> Store:
-        if (url.database or "") in {"", ":memory:"} or "mode=memory" in str(url):
-            engine = _sqlite_engine(url, writes=True, poolclass=StaticPool)
-            store = cls(writer=engine, reader=engine, shared=True)
-        else:
-            store = cls(
-                writer=_sqlite_engine(url, writes=True, pool_size=1, max_overflow=0),
-                reader=_sqlite_engine(url, pool_size=_READERS, max_overflow=0),
-            )
-        try:
-            metadata.create_all(store._writer)
-            store.find_one("")
-        except sa.exc.SQLAlchemyError:
-            store.close()
+            engines = connect(parsed)
+            store = cls(engines)
+            try:
+                metadata.create_all(engines.writer)
+                store.find_one("")
+            except sa.exc.SQLAlchemyError:
+                store.close()
+                raise
+        except ConfigurationError:
             raise
+        except (sa.exc.SQLAlchemyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"database: cannot use {shown(parsed)}: {reason(error)}"
+            ) from error
         return store
 
     def add(self, new: Sequence[NewLog]) -> list[str]:
@@ -215,8 +192,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
-        self._reader.dispose()
-        self._writer.dispose()
+        self._engines.dispose()
 
 
 def _within(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
@@ -252,36 +228,3 @@ def _log_row(log: NewLog) -> dict[str, Any]:
 
 def _stored(found: Any) -> StoredLog:
     return StoredLog(id=found.id, timestamp=found.timestamp, body=found.body)
-
-
-def _sqlite_engine(url: sa.URL, *, writes: bool = False, **options: Any) -> sa.Engine:
-    engine = sa.create_engine(
-        url,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT / 1000},
-        hide_parameters=True,  # an error must not quote a log
-        **options,
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        # With a write-ahead log, reads and the one writer do not wait for each
-        # other. NORMAL: a commit is with the operating system, so it outlives
-        # this process however it ends; FULL would wait for the disk on every
-        # create to outlive a power cut too, too dear for a local server.
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-        if writes:
-            connection.isolation_level = None  # `begin` below says it instead
-
-    if writes:
-
-        @sa.event.listens_for(engine, "begin")
-        def begin(connection: sa.Connection) -> None:
-            # Python's driver would begin only at the first insert: what was looked
-            # up before it could be out of date by then, if another process writes.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine

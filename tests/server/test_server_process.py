@@ -263,9 +263,10 @@ def test_the_quickstart_works_and_leaves_nothing_behind(flags, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["serve", "quickstart"])
-def test_without_the_extra_it_says_what_to_install(command, tmp_path):
-    (tmp_path / "sqlalchemy.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'sqlalchemy'\", name='sqlalchemy')\n"
+@pytest.mark.parametrize("missing", ["sqlalchemy"])
+def test_without_the_extra_it_says_what_to_install(command, missing, tmp_path):
+    (tmp_path / f"{missing}.py").write_text(
+        f"raise ModuleNotFoundError(\"No module named '{missing}'\", name='{missing}')\n"
     )
     code = "import sys; from keywordsai.cli import main; sys.exit(main())"
     done = subprocess.run(

@@ -1,0 +1,198 @@
+"""Which databases there are, and how to connect to each.
+
+All that differs between SQLite and PostgreSQL about a connection is here; the
+store above speaks SQLAlchemy Core to either. Must not know what a log is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from keywordsai.errors import ConfigurationError
+
+__all__ = ["Engines", "connect", "is_full", "parse_url", "reason", "shown"]
+
+_BUSY_TIMEOUT = 10_000  # milliseconds to wait for another process's transaction
+_CONNECT_TIMEOUT = 10  # seconds for PostgreSQL to answer
+_READERS = 4
+_WRITERS = 3  # creates, a change, and what removes old logs
+_EXPECTED = (
+    "expected a URL such as sqlite:///keywordsai.db or "
+    "postgresql+psycopg://user@host/name"
+)
+_SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
+_POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+# SQLite's words, for Python 3.10 does not give its codes. It calls a limit other
+# than the disk's own, such as a quota, an I/O error.
+_SQLITE_FULL = ("database or disk is full", "disk I/O error")
+_POSTGRESQL_FULL = "53100"
+
+
+@attrs.frozen
+class Engines:
+    """Where to write and where to read.
+
+    Attributes:
+        writer: Its transactions may write.
+        reader: Its connections only read, and do not wait for the writer's.
+        shared: Both are one and the same connection, whose users take turns.
+    """
+
+    writer: sa.Engine
+    reader: sa.Engine
+    shared: bool = False
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def parse_url(url: str) -> sa.URL:
+    """Read the URL of a database, and name the driver that it leaves out.
+
+    Raises:
+        ConfigurationError: It is none, or of a database that is not supported.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigurationError(f"database: {_EXPECTED}") from None
+    if parsed.drivername in _SQLITE:
+        return parsed
+    if parsed.drivername in _POSTGRESQL:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ConfigurationError(
+        f"database: {parsed.drivername} is not supported, {_EXPECTED}"
+    )
+
+
+def shown(url: sa.URL) -> str:
+    """The URL without what may be secret: the password, and parameters."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def reason(error: BaseException) -> str:
+    """What a database said, without SQLAlchemy's words around it."""
+    return str(getattr(error, "orig", None) or error)
+
+
+def connect(url: sa.URL) -> Engines:
+    """Make ready to connect; the first connection is made when it is needed.
+
+    Args:
+        url: As `parse_url` gives it.
+
+    Raises:
+        ConfigurationError: The driver is not installed.
+        TypeError: As the driver raises it, for a parameter of the URL.
+        ValueError: Likewise.
+    """
+    if url.drivername in _SQLITE:
+        return _sqlite(url)
+    try:
+        return _postgresql(url)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "database: PostgreSQL needs the extra postgres: "
+            "pip install 'keywordsai[postgres]'"
+        ) from error
+    except ImportError as error:  # psycopg without libpq
+        raise ConfigurationError(
+            f"database: psycopg cannot be used, install 'keywordsai[postgres]': {error}"
+        ) from error
+
+
+def is_full(error: sa.exc.DBAPIError) -> bool:
+    """Whether a transaction that writes failed for want of room."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return bool(state == _POSTGRESQL_FULL)
+    return str(error.orig).startswith(_SQLITE_FULL)
+
+
+def _sqlite(url: sa.URL) -> Engines:
+    if (url.database or "") in {"", ":memory:"} or "mode=memory" in str(url):
+        engine = _sqlite_engine(url, writes=True, poolclass=StaticPool)
+        return Engines(engine, engine, shared=True)
+    return Engines(
+        _sqlite_engine(url, writes=True, pool_size=1, max_overflow=0),
+        _sqlite_engine(url, pool_size=_READERS, max_overflow=0),
+    )
+
+
+def _sqlite_engine(url: sa.URL, *, writes: bool = False, **options: Any) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT / 1000},
+        hide_parameters=True,  # an error must not quote a log
+        **options,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        # With a write-ahead log, reads and the one writer do not wait for each
+        # other. NORMAL: a commit is with the operating system, so it outlives
+        # this process however it ends; FULL would wait for the disk on every
+        # create to outlive a power cut too, too dear for a local server.
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+        if writes:
+            connection.isolation_level = None  # `begin` below says it instead
+
+    if writes:
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            # Python's driver would begin only at the first insert: what was looked
+            # up before it could be out of date by then, if another process writes.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> Engines:
+    return Engines(
+        _postgresql_engine(url, pool_size=_WRITERS),
+        # A list asks twice, for the number and for the page: of one moment.
+        _postgresql_engine(url, pool_size=_READERS, isolation_level="REPEATABLE READ"),
+    )
+
+
+def _postgresql_engine(url: sa.URL, **options: Any) -> sa.Engine:
+    defaults = {
+        "application_name": "keywordsai",
+        "connect_timeout": _CONNECT_TIMEOUT,
+    }
+    engine = sa.create_engine(
+        url,
+        connect_args={k: v for k, v in defaults.items() if k not in url.query},
+        hide_parameters=True,  # an error must not quote a log
+        max_overflow=0,
+        # A connection that a restart of the database cut is replaced when it is
+        # next taken, rather than failing whoever takes it.
+        pool_pre_ping=True,
+        **options,
+    )
+
+    @sa.event.listens_for(engine, "handle_error")
+    def be_brief(context: sa.engine.ExceptionContext) -> None:
+        # PostgreSQL's errors go on with details, which quote values.
+        error, said = context.sqlalchemy_exception, context.original_exception
+        primary = getattr(getattr(said, "diag", None), "message_primary", None)
+        if (
+            primary
+            and isinstance(said, Exception)
+            and isinstance(error, sa.exc.DBAPIError)
+        ):
+            error.orig = type(said)(primary)
+            error.args = (f"({type(said).__name__}) {primary}",)
+
+    return engine
