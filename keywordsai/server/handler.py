@@ -27,6 +27,7 @@ from keywordsai.server.bodies import (
     parse_object,
 )
 from keywordsai.server.bulk import read_bulk
+from keywordsai.server.headers import header
 from keywordsai.server.ids import IdSource
 from keywordsai.server.operations import (
     CreateLog,
@@ -39,13 +40,14 @@ from keywordsai.server.operations import (
 )
 from keywordsai.server.query import read_list_query
 from keywordsai.server.rows import derived
+from keywordsai.server.signin import is_known
 from keywordsai.server.store import NewLog
 from keywordsai.server.tables import attributes_of, columns_of
 from keywordsai.server.times import parse_time
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Handler"]
 
@@ -84,13 +86,6 @@ def _route(path: str) -> _Route | None:
     return None if one is None else _Route("get", _READING, unquote(one[1]))
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    for key, value in headers.items():
-        if key.lower() == name:
-            return value
-    return ""
-
-
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
@@ -104,12 +99,12 @@ class Handler:
     """Answers requests.
 
     Attributes:
-        api_key: The one key taken, None for any.
+        api_keys: The keys taken; without any, every key that is not empty.
         new_id: Gives a new id at every call.
         now: Gives the present instant, microseconds since 1970.
     """
 
-    api_key: str | None = attrs.field(default=None, repr=False)
+    api_keys: Sequence[str] = attrs.field(default=(), repr=False)
     new_id: Callable[[], str] = attrs.field(factory=IdSource, repr=False)
     now: Callable[[], int] = attrs.field(default=_now, repr=False)
 
@@ -149,7 +144,7 @@ class Handler:
             raise route.limit.refusal()
         if route.endpoint == "list":
             return self._begin_list(request.method, request.url, body)
-        token = _header(request.headers, "idempotency-key").strip()
+        token = header(request.headers, "idempotency-key").strip()
         if route.endpoint == "bulk":
             return self._begin_bulk(body, key, token)
         return self._begin_create(body, key, token)
@@ -173,9 +168,9 @@ class Handler:
         return route, self._sign_in(request.headers)
 
     def _sign_in(self, headers: Mapping[str, str]) -> bytes:
-        given = _BEARER.fullmatch(_header(headers, "authorization").strip())
+        given = _BEARER.fullmatch(header(headers, "authorization").strip())
         key = _bytes(given[1]) if given else b""
-        right = self.api_key is None or hmac.compare_digest(key, _bytes(self.api_key))
+        right = not self.api_keys or is_known(key, self.api_keys)
         if not key or not right:
             raise Refusal(401, _UNKNOWN_KEY, headers={"WWW-Authenticate": "Bearer"})
         return key

@@ -142,7 +142,7 @@ def test_any_body_makes_a_row(body, metadata):
 
 
 def test_the_handler_needs_no_network():
-    store, handler = Store.open("sqlite://"), Handler(api_key="secret-key")
+    store, handler = Store.open("sqlite://"), Handler(api_keys=("secret-key",))
     try:
         base, signed = (
             "http://anywhere/api/request-logs/",
