@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from databases import DATABASES, fresh, postgresql
 
 from keywordsai.server.app import serve_in_thread
+
+__all__ = ["postgresql"]  # a fixture
 
 PUBLISHED = "1.0.4"
 UNREACHABLE = (
@@ -16,23 +19,50 @@ UNREACHABLE = (
 )
 
 
-@pytest.fixture(scope="session")
-def shared_url():
+@pytest.fixture(scope="session", params=DATABASES)
+def shared_url(request, tmp_path_factory):
     """A server for tests that do not mind each other's logs."""
-    with serve_in_thread() as url:
+    folder = tmp_path_factory.mktemp("shared")
+    with (
+        fresh(request, request.param, folder) as database,
+        serve_in_thread(database=in_memory(database)) as url,
+    ):
         yield url
 
 
 @pytest.fixture
-def url():
+def url(database):
     """A server without logs."""
-    with serve_in_thread() as url:
+    with serve_in_thread(database=in_memory(database)) as url:
         yield url
 
 
+@pytest.fixture(params=DATABASES)
+def database(request, tmp_path):
+    """The URL of an empty database: of SQLite in a file, then of PostgreSQL."""
+    with fresh(request, request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", *DATABASES])
+def any_database(request, tmp_path):
+    """As `database`, and before them one of SQLite in memory."""
+    if request.param == "memory":
+        yield "sqlite://"
+    else:
+        with fresh(request, request.param, tmp_path) as url:
+            yield url
+
+
 @pytest.fixture
-def database(tmp_path):
+def sqlite_file(tmp_path):
+    """The URL of an empty database of SQLite, for what only that has."""
     return f"sqlite:///{tmp_path / 'logs.db'}"
+
+
+def in_memory(database):
+    """For a server that is not restarted, SQLite need not write a file."""
+    return "sqlite://" if database.startswith("sqlite") else database
 
 
 @pytest.fixture(scope="session")

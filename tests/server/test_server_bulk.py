@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 from aiohttp import ClientSession, TCPConnector, web
+from databases import refuse_poison
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_tools import (
@@ -388,11 +389,10 @@ def test_the_place_in_the_bulk_is_part_of_the_key(url):
     assert sorted(log["n"] for log in stored(url)) == [1, 2]
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_a_bulk_that_arrives_many_times_at_once_is_stored_once(database, in_memory):
+def test_a_bulk_that_arrives_many_times_at_once_is_stored_once(any_database):
     logs, again = [{"n": n} for n in range(100)], {"Idempotency-Key": "k"}
     with (
-        serve_in_thread(database="sqlite://" if in_memory else database) as url,
+        serve_in_thread(database=any_database) as url,
         ThreadPoolExecutor(20) as pool,
     ):
         sent = pool.map(lambda _: bulk(url, {"logs": logs}, headers=again), range(20))
@@ -505,19 +505,16 @@ def test_bulks_and_creates_that_arrive_together_commit_together(database):
 
 def test_a_bulk_is_stored_all_or_nothing(database, caplog):
     store = Store.open(database)
-    with store._writer.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER refuse BEFORE INSERT ON logs WHEN NEW.model = 'poison' "
-            "BEGIN SELECT RAISE(ABORT, 'cannot be stored'); END"
-        )
+    refuse_poison(store._writer)
 
     async def main():
         runner, url = await serve(store)
         logs = [{"text": "private words"} for _ in range(100)]
+        poison = {"model": "poison", "text": "private words"}
         async with client() as session:
             answers = await asyncio.gather(
                 post(session, url, "create", {"n": 1}),
-                post(session, url, "bulk", {"logs": [*logs, {"model": "poison"}]}),
+                post(session, url, "bulk", {"logs": [*logs, poison]}),
                 post(session, url, "bulk", {"logs": [{"n": 2}]}),
             )
             async with session.get(f"{url}/request-logs/list") as response:

@@ -82,9 +82,8 @@ def test_creates_that_arrive_together_commit_together(database):
         store.close()
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_one_log_for_one_key_however_many_ask_at_once(database, in_memory):
-    with serve_in_thread(database="sqlite://" if in_memory else database) as url:
+def test_one_log_for_one_key_however_many_ask_at_once(any_database):
+    with serve_in_thread(database=any_database) as url:
         with ThreadPoolExecutor(50) as pool:
             ids = set(
                 pool.map(

@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from databases import contents
 from server_tools import (
     DEADLINE,
     call,
@@ -91,7 +92,7 @@ def test_an_idempotency_key_holds_over_a_restart(database, tmp_path):
         assert (second.status, second.body) == (201, first.body)
         assert listed(url)["count"] == 1
         stopped(process)
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    stored = contents(database, tmp_path)
     assert b"a-key-never-stored" not in stored
     assert b"account-key" not in stored
 
@@ -132,9 +133,11 @@ def test_another_host_with_a_key(database):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::", ""])
-def test_another_host_without_a_key_is_refused(host, capsys, monkeypatch, database):
+def test_another_host_without_a_key_is_refused(host, capsys, monkeypatch, sqlite_file):
     monkeypatch.delenv("KEYWORDSAI_SERVER_API_KEY", raising=False)
-    assert main(["serve", "--host", host, "--database", database, "--port", "0"]) == 2
+    assert (
+        main(["serve", "--host", host, "--database", sqlite_file, "--port", "0"]) == 2
+    )
     out, err = capsys.readouterr()
     assert out == ""
     assert "needs an API key" in err
