@@ -32,10 +32,17 @@ class GroupCommit:
     Args:
         add: Stores logs, all or none, and gives their ids; called in a thread of
             its own, never twice at a time.
+        committed: Told the ids of each transaction, in the event loop.
     """
 
-    def __init__(self, add: Callable[[Sequence[NewLog]], list[str]]) -> None:
+    def __init__(
+        self,
+        add: Callable[[Sequence[NewLog]], list[str]],
+        *,
+        committed: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
         self._add = add
+        self._committed = committed
         self._thread = ThreadPoolExecutor(1, "keywordsai-commit")
         self._waiting: list[_Waiting] = []
         self._committer: asyncio.Task[None] | None = None
@@ -93,6 +100,8 @@ class GroupCommit:
             if len(batch) == 1 and not batch[0][1].done():
                 batch[0][1].set_exception(error)
             return False
+        if self._committed is not None:
+            self._committed(ids)
         given = iter(ids)
         for group, future in batch:
             its_own = list(itertools.islice(given, len(group)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["header"]
+__all__ = ["bearer", "header"]
+
+_BEARER = re.compile(r"Bearer +(\S.*)", re.IGNORECASE)
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -16,3 +19,9 @@ def header(headers: Mapping[str, str], name: str) -> str:
         if key.lower() == name:
             return value
     return ""
+
+
+def bearer(headers: Mapping[str, str]) -> bytes:
+    """The key in ``Authorization``, empty without one."""
+    found = _BEARER.fullmatch(header(headers, "authorization").strip())
+    return found[1].encode("utf-8", "surrogatepass") if found else b""

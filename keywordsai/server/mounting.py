@@ -1,4 +1,4 @@
-"""The handler and the page mounted on aiohttp.web.
+"""The handler, the pages and what stands before them, mounted on aiohttp.web.
 
 What is asked is decided elsewhere, without a network: this reads requests, has
 them answered in the thread that suits, and writes the answers.
@@ -9,22 +9,31 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
-from keywordsai.server.answers import Refusal, internal_error
+from keywordsai.server.access import access_line
+from keywordsai.server.answers import Refusal, answer, internal_error
 from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.commits import GroupCommit
+from keywordsai.server.events import Events
+from keywordsai.server.fault_control import FAULTS_PATH
+from keywordsai.server.hosts import HostRule
 from keywordsai.server.operations import CreateLog, CreateLogs
-from keywordsai.transport.base import HTTPRequest, HTTPResponse
+from keywordsai.server.reading import head_of, read_body
+from keywordsai.server.signin import is_same_site
+from keywordsai.server.site import Site
+from keywordsai.server.trouble import Trouble
+from keywordsai.transport.base import HTTPResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keywordsai.server.handler import Handler
-    from keywordsai.server.site import Site
     from keywordsai.server.store import Store
 
 __all__ = ["LogServer"]
@@ -34,8 +43,14 @@ _READERS = 4
 _READ_AT_ONCE = 1024**2  # bytes; over a larger body others would wait too long
 _LONGEST_REASON = 200
 _FORM_BODY = BodyLimit(16 * 1024, "a form is at most 16 KiB")
+_EVENTS = "/_events"
+_LOGS = ("/request-logs", "/api/request-logs")
+_HEALTH = frozenset(f"{api}/healthz{end}" for api in ("", "/api") for end in ("", "/"))
 
 _log = logging.getLogger("keywordsai.server")
+_access_log = logging.getLogger("keywordsai.server.access")
+
+_T = TypeVar("_T")
 
 
 class LogServer:
@@ -44,24 +59,39 @@ class LogServer:
     Args:
         store: Where the logs are; the caller closes it, after the app's cleanup.
         handler: What answers the requests to the API.
-        site: The pages; None for none.
+        site: The pages, for those who may see them; None for none.
+        hosts: The names that the server goes by; those of loopback by default.
+        trouble: What goes wrong on demand; nothing by default.
+        access_log: Whether each request is logged to ``keywordsai.server.access``.
 
     Attributes:
-        app: What to mount; or run `runner`, which sets aiohttp up for it.
+        app: What to mount; better run `runner`, which sets aiohttp up for it.
     """
 
     def __init__(
-        self, *, store: Store, handler: Handler, site: Site | None = None
+        self,
+        *,
+        store: Store,
+        handler: Handler,
+        site: Site | None = None,
+        hosts: HostRule | None = None,
+        trouble: Trouble | None = None,
+        access_log: bool = False,
     ) -> None:
         self._store = store
         self._handler = handler
         self._site = site
-        self._commits = GroupCommit(store.add)
+        self._hosts = hosts or HostRule()
+        self._trouble = trouble or Trouble()
+        self._access_log = access_log
         self._readers = ThreadPoolExecutor(_READERS, "keywordsai-read")
+        self._events = Events(lambda: self._in_reader(store.newest_id))
+        self._commits = GroupCommit(store.add, committed=self._events.committed)
         # The application's own limit is for handlers that read a whole body at
-        # once; this one counts the pieces itself, see `_read`.
+        # once; `read_body` counts the pieces itself.
         self.app = web.Application(client_max_size=BULK_BODY.size)
         self.app.router.add_route("*", "/{path:.*}", self._serve)
+        self.app.on_shutdown.append(self._let_go)
         self.app.on_cleanup.append(self._close)
 
     def runner(self) -> web.AppRunner:
@@ -70,12 +100,40 @@ class LogServer:
         # log, or of a key. What fails on our side is logged in `_serve`.
         unheard = logging.Logger("unheard", logging.CRITICAL + 1)  # noqa: LOG001
         return web.AppRunner(
-            self.app, access_log=None, logger=unheard, shutdown_timeout=_SHUTDOWN
+            self.app,
+            access_log=None,
+            logger=unheard,
+            shutdown_timeout=_SHUTDOWN,
+            auto_decompress=False,  # `read_body` does it, within its limit
         )
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        began, start = time.time_ns() // 1000, time.perf_counter()
+        written = await self._answer(request)
+        if self._access_log:
+            line = access_line(
+                time=began,
+                method=request.method,
+                path=request.rel_url.raw_path,
+                status=None if written is None else written.status,
+                bytes_in=request.content.total_bytes,
+                bytes_out=0 if written is None else written.body_length,
+                seconds=time.perf_counter() - start,
+                peer=request.remote or "",
+            )
+            _access_log.info("%s", line)
+        return web.Response() if written is None else written
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse | None:
+        """What is written; None if the connection is closed without an answer."""
         try:
-            response = await self._respond(request)
+            response = self._refusal(request)
+            if response is None and request.rel_url.raw_path == _EVENTS:
+                response = self._refusal_of_events(request)
+                if response is None:
+                    return await self._events.stream(request)
+            elif response is None:
+                response = await self._respond(request)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is answered
             # Not the whole error: a database's quotes the statement and its values.
             reason = str(getattr(error, "orig", error))[:_LONGEST_REASON]
@@ -83,27 +141,68 @@ class LogServer:
             where = f"{request.method} {request.path}"
             _log.error("%s failed: %s: %s", where, kind, reason)
             response = internal_error()
+        if response is None:
+            if request.transport is not None:
+                request.transport.close()
+            return None
         return web.Response(
             status=response.status, headers=response.headers, body=response.body
         )
 
-    async def _respond(self, request: web.Request) -> HTTPResponse:
-        head = HTTPRequest(
-            method=request.method, url=_url(request), headers=request.headers
-        )
-        if self._site is not None and self._site.has(request.rel_url.raw_path):
-            return await self._show(self._site, request, head)
+    def _refusal(self, request: web.Request) -> HTTPResponse | None:
+        """What whoever asks for another server is answered."""
+        names = request.headers.getall("Host", [])
+        path = request.rel_url.raw_path
+        # Whatever asks after the server's health names it as it likes.
+        if all(map(self._hosts.admits, names)) or path in _HEALTH:
+            return None
+        text = self._hosts.refusal(names[0])
+        if self._site is None or not self._site.has(path):
+            return answer(403, {"detail": text})
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return HTTPResponse(status=403, headers=headers, body=text.encode())
+
+    def _refusal_of_events(self, request: web.Request) -> HTTPResponse | None:
+        """Why there is no event stream for a request, None if there is."""
+        head = head_of(request)
+        if request.method != "GET":
+            refusal = Refusal(405, "Method not allowed", headers={"Allow": "GET"})
+            return refusal.response()
+        if not is_same_site(head):
+            return answer(403, {"detail": "Asked for by another site"})
+        if self._site is not None and not self._site.is_open_to(head):
+            return answer(401, {"detail": "Sign in first, at /sign-in"})
+        if self._events.is_full:
+            busy = Refusal(503, "Too many event streams", headers={"Retry-After": "30"})
+            return busy.response()
+        return None
+
+    async def _respond(self, request: web.Request) -> HTTPResponse | None:
+        path = request.rel_url.raw_path
+        if path.startswith(_LOGS):
+            return await self._trouble.around(request, self._handle)
+        if self._site is not None and self._site.has(path):
+            return await self._show(self._site, request)
+        if FAULTS_PATH.fullmatch(path):
+            return await self._trouble.control(request)
+        return await self._handle(request)
+
+    async def _handle(self, request: web.Request) -> HTTPResponse:
+        """Answer from the handler: a request to the API."""
+        head = head_of(request)
         limit = self._handler.admit(head)
         if isinstance(limit, HTTPResponse):
             return limit  # without a look at the body
         try:
-            body = await _read(request, limit)
+            body = await read_body(request, limit)
         except Refusal as refusal:
             return refusal.response()
         begin = functools.partial(self._handler.begin, attrs.evolve(head, body=body))
-        loop = asyncio.get_running_loop()
         if len(body) > _READ_AT_ONCE:
-            begun = await loop.run_in_executor(self._readers, begin)
+            begun = await self._in_reader(begin)
         else:
             begun = begin()
         if isinstance(begun, HTTPResponse):
@@ -113,52 +212,28 @@ class LogServer:
         if isinstance(begun, CreateLogs):
             await self._commits.add_all(begun.logs)
             return begun.answer()
-        return await loop.run_in_executor(self._readers, begun.perform, self._store)
+        return await self._in_reader(functools.partial(begun.perform, self._store))
 
-    async def _show(
-        self, site: Site, request: web.Request, head: HTTPRequest
-    ) -> HTTPResponse:
+    async def _show(self, site: Site, request: web.Request) -> HTTPResponse:
         """Answer from the site, which reads the store and may take its time."""
         try:
-            body = await _read(request, _FORM_BODY)
+            body = await read_body(request, _FORM_BODY)
         except Refusal as refusal:
             return refusal.response()
-        answer = functools.partial(
-            site.answer,
-            attrs.evolve(head, body=body),
-            self._store,
-            address=request.remote or "",
-        )
+        head = attrs.evolve(head_of(request), body=body)
+        address = request.remote or ""
+        answer = functools.partial(site.answer, head, self._store, address=address)
+        return await self._in_reader(answer)
+
+    async def _in_reader(self, function: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, answer)
+        return await loop.run_in_executor(self._readers, function)
+
+    async def _let_go(self, _app: web.Application) -> None:
+        """End what would go on for good, so that nothing holds up the end."""
+        self._trouble.stop()
+        self._events.stop()
 
     async def _close(self, _app: web.Application) -> None:
         await self._commits.close()
-        self._readers.shutdown()
-
-
-def _url(request: web.Request) -> str:
-    """The URL as the client wrote it, for the links to other pages."""
-    target = request.raw_path
-    if not target.startswith("/"):  # a proxy's form, with scheme and host
-        target = request.rel_url.raw_path_qs
-    return f"{request.scheme}://{request.host}{target}"
-
-
-async def _read(request: web.Request, limit: BodyLimit) -> bytes:
-    """Read the body, and never more of it than is allowed.
-
-    Raises:
-        Refusal: 413, it is longer; 400, it ended early or cannot be unpacked.
-    """
-    if (request.content_length or 0) > limit.size:
-        raise limit.refusal()
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_any():
-            if len(body) + len(chunk) > limit.size:
-                raise limit.refusal()
-            body += chunk
-    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
-        raise Refusal(400, "Invalid request format") from None
-    return bytes(body)
+        self._readers.shutdown(cancel_futures=True)

@@ -6,7 +6,6 @@ the command line, with dashes. Imports neither aiohttp nor a driver.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,20 +14,12 @@ import attrs
 from keywordsai._excerpt import excerpt
 from keywordsai.errors import ConfigurationError
 from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
+from keywordsai.server.faults import parse_fault
+from keywordsai.server.hosts import check_name, is_loopback
 
-__all__ = ["ServerOptions", "is_loopback"]
+__all__ = ["ServerOptions"]
 
 _LONGEST = 1e10  # seconds: more would leave the calendar
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on that host."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
@@ -44,6 +35,18 @@ def _check_keys(_instance: object, _attribute: object, keys: tuple[Any, ...]) ->
         raise ConfigurationError(
             "api_key: expected a text without blanks and control characters"
         )
+
+
+def _check_names(_instance: object, _attribute: object, names: tuple[Any, ...]) -> None:
+    for name in names:
+        check_name(name)
+
+
+def _check_faults(
+    _instance: object, _attribute: object, texts: tuple[Any, ...]
+) -> None:
+    for text in texts:
+        parse_fault(text)
 
 
 def _check_seconds(
@@ -88,8 +91,12 @@ class ServerOptions:
     )
     window: float | None = attrs.field(default=None, validator=_check_seconds)
     keep: float | None = attrs.field(default=None, validator=_check_seconds)
-    allow_hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    faults: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    allow_hosts: tuple[str, ...] = attrs.field(
+        default=(), converter=_texts, validator=_check_names
+    )
+    faults: tuple[str, ...] = attrs.field(
+        default=(), converter=_texts, validator=_check_faults
+    )
     access_log: bool = False
 
     def __attrs_post_init__(self) -> None:

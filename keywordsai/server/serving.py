@@ -20,9 +20,11 @@ from aiohttp import web
 from keywordsai.errors import ConfigurationError
 from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
 from keywordsai.server.handler import Handler
+from keywordsai.server.hosts import HostRule
 from keywordsai.server.mounting import LogServer
 from keywordsai.server.options import ServerOptions
 from keywordsai.server.store import Store
+from keywordsai.server.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -81,7 +83,14 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
         raise
     try:
         handler = Handler(api_keys=options.api_keys)
-        server = LogServer(store=store, handler=handler, site=_site(options))
+        server = LogServer(
+            store=store,
+            handler=handler,
+            site=_site(options),
+            hosts=HostRule.of(host, options.allow_hosts),
+            trouble=Trouble(options.faults, keys=options.api_keys),
+            access_log=options.access_log,
+        )
         runner = server.runner()
         await runner.setup()
         try:

@@ -76,6 +76,10 @@ class Site:
         """Whether the path is that of a page, be there one or not."""
         return path in _PATHS or path.startswith(_FOLDERS)
 
+    def is_open_to(self, request: HTTPRequest) -> bool:
+        """Whether the sender may see what pages show."""
+        return self.sign_in.session(request.headers, now=self.now()).signed_in
+
     def answer(
         self, request: HTTPRequest, store: Store, *, address: str
     ) -> HTTPResponse:

@@ -161,6 +161,13 @@ class Store:
             found = connection.execute(query.where(logs.c.id == log_id)).first()
         return None if found is None else _stored(found)
 
+    def newest_id(self) -> str | None:
+        """The id of the newest log, None if there is none."""
+        query = sa.select(sa.func.max(logs.c.id))
+        with self._turn, self._reader.connect() as connection:
+            found: str | None = connection.execute(query).scalar()
+        return found
+
     def find(self, query: ListQuery) -> Found:
         """A page of the logs that match, and the number of all that do."""
         matching = sa.and_(
