@@ -10,7 +10,7 @@ from keywordsai.transport.base import HTTPResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Refusal", "answer", "internal_error", "to_json"]
+__all__ = ["Refusal", "answer", "disk_full", "internal_error", "to_json"]
 
 
 class Refusal(Exception):
@@ -63,6 +63,12 @@ def answer(
         headers={"Content-Type": "application/json", **(headers or {})},
         body=payload if isinstance(payload, bytes) else to_json(payload),
     )
+
+
+def disk_full() -> HTTPResponse:
+    """The answer when there is no room for what was to be stored."""
+    detail = "The server's disk is full; nothing was stored"
+    return answer(503, {"detail": detail}, headers={"Retry-After": "30"})
 
 
 def internal_error() -> HTTPResponse:

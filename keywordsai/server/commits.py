@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from keywordsai.errors import ClosedError
+from keywordsai.server.engines import StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class GroupCommit:
             # Requests that are being read this very moment join in.
             await asyncio.sleep(0)
             batch = self._next()
-            if not await self._store(batch) and len(batch) > 1:
+            if not await self._store(batch):
                 # One log may be what cannot be stored: the other requests must
                 # not fail for it.
                 for one in batch:
@@ -91,15 +92,19 @@ class GroupCommit:
         return batch
 
     async def _store(self, batch: Sequence[_Waiting]) -> bool:
-        """Commit a batch; say whether. A single request's failure goes to it."""
+        """Commit a batch; say whether it is settled, so or by a failure of all."""
         loop = asyncio.get_running_loop()
         logs = [log for group, _ in batch for log in group]
         try:
             ids = await loop.run_in_executor(self._thread, self._add, logs)
         except Exception as error:  # noqa: BLE001 - the waiting request raises it
-            if len(batch) == 1 and not batch[0][1].done():
-                batch[0][1].set_exception(error)
-            return False
+            if len(batch) > 1 and not isinstance(error, StoreFull):
+                return False
+            # Where there is no room, to try one by one would find none either.
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return True
         if self._committed is not None:
             self._committed(ids)
         given = iter(ids)

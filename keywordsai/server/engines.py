@@ -6,7 +6,8 @@ store above speaks SQLAlchemy Core to either. Must not know what a log is.
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import sqlalchemy as sa
@@ -14,7 +15,18 @@ from sqlalchemy.pool import StaticPool
 
 from keywordsai.errors import ConfigurationError
 
-__all__ = ["Engines", "connect", "is_full", "parse_url", "reason", "shown"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Engines",
+    "StoreFull",
+    "connect",
+    "parse_url",
+    "reason",
+    "shown",
+    "telling_full",
+]
 
 _BUSY_TIMEOUT = 10_000  # milliseconds to wait for another process's transaction
 _CONNECT_TIMEOUT = 10  # seconds for PostgreSQL to answer
@@ -30,6 +42,13 @@ _POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 # than the disk's own, such as a quota, an I/O error.
 _SQLITE_FULL = ("database or disk is full", "disk I/O error")
 _POSTGRESQL_FULL = "53100"
+
+
+class StoreFull(Exception):
+    """There is no room left on the database's disk; nothing was stored."""
+
+    def __init__(self) -> None:
+        super().__init__("the database's disk is full")
 
 
 @attrs.frozen
@@ -107,8 +126,22 @@ def connect(url: sa.URL) -> Engines:
         ) from error
 
 
-def is_full(error: sa.exc.DBAPIError) -> bool:
-    """Whether a transaction that writes failed for want of room."""
+@contextlib.contextmanager
+def telling_full() -> Iterator[None]:
+    """Around a transaction that writes: if it fails for want of room, say so.
+
+    Raises:
+        StoreFull: In place of the database's own error.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if _is_full(error):
+            raise StoreFull from error
+        raise
+
+
+def _is_full(error: sa.exc.DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return bool(state == _POSTGRESQL_FULL)

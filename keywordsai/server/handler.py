@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from keywordsai.server.answers import Refusal, answer
+from keywordsai.server.answers import Refusal, answer, disk_full
 from keywordsai.server.bodies import (
     BULK_BODY,
     LOG_BODY,
@@ -41,7 +41,7 @@ from keywordsai.server.operations import (
 from keywordsai.server.query import read_list_query
 from keywordsai.server.rows import derived
 from keywordsai.server.signin import is_known
-from keywordsai.server.store import NewLog
+from keywordsai.server.store import NewLog, StoreFull
 from keywordsai.server.tables import attributes_of, columns_of
 from keywordsai.server.times import parse_time
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
@@ -115,7 +115,10 @@ class Handler:
             sqlalchemy.exc.SQLAlchemyError: The store failed.
         """
         begun = self.begin(request)
-        return begun if isinstance(begun, HTTPResponse) else begun.perform(store)
+        try:
+            return begun if isinstance(begun, HTTPResponse) else begun.perform(store)
+        except StoreFull:
+            return disk_full()
 
     def admit(self, request: HTTPRequest) -> HTTPResponse | BodyLimit:
         """Look at a request without its body: how large that may be, or a refusal."""

@@ -17,9 +17,10 @@ import attrs
 from aiohttp import web
 
 from keywordsai.server.access import access_line
-from keywordsai.server.answers import Refusal, answer, internal_error
+from keywordsai.server.answers import Refusal, answer, disk_full, internal_error
 from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.commits import GroupCommit
+from keywordsai.server.engines import StoreFull
 from keywordsai.server.events import Events
 from keywordsai.server.fault_control import FAULTS_PATH
 from keywordsai.server.hosts import HostRule
@@ -134,6 +135,9 @@ class LogServer:
                     return await self._events.stream(request)
             elif response is None:
                 response = await self._respond(request)
+        except StoreFull as error:
+            _log.error("%s %s failed: %s", request.method, request.path, error)
+            response = disk_full()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is answered
             # Not the whole error: a database's quotes the statement and its values.
             reason = str(getattr(error, "orig", error))[:_LONGEST_REASON]

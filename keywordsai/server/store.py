@@ -15,7 +15,15 @@ import attrs
 import sqlalchemy as sa
 
 from keywordsai.errors import ConfigurationError
-from keywordsai.server.engines import Engines, connect, parse_url, reason, shown
+from keywordsai.server.engines import (
+    Engines,
+    StoreFull,
+    connect,
+    parse_url,
+    reason,
+    shown,
+    telling_full,
+)
 from keywordsai.server.filters import clause
 from keywordsai.server.inserts import insert_rows
 from keywordsai.server.tables import attributes, logs, metadata
@@ -25,8 +33,9 @@ if TYPE_CHECKING:
 
     from keywordsai.server.query import ListQuery, Selection
 
-__all__ = ["Found", "NewLog", "Store", "StoredLog"]
+__all__ = ["Found", "NewLog", "Store", "StoreFull", "StoredLog"]
 
+_ATTEMPTS = 10  # against other processes that store logs under the same digests
 _CHUNK = 500  # parameters in one IN (...), well below any database's limit
 
 
@@ -121,15 +130,17 @@ class Store:
         Returns:
             For each log the id it is stored under: that of an earlier log if
             its idempotency digest was there before.
+
+        Raises:
+            StoreFull: There is no room for them.
         """
-        try:
-            with self._turn:
+        for _ in range(_ATTEMPTS):
+            # If another process stored one of the digests in between (not with
+            # SQLite, where one writes at a time), look again.
+            with contextlib.suppress(sa.exc.IntegrityError), telling_full(), self._turn:
                 return self._add(new)
-        except sa.exc.IntegrityError:
-            # Another process stored one of the digests in between (not with SQLite,
-            # where one writes at a time): look again.
-            with self._turn:
-                return self._add(new)
+        with telling_full(), self._turn:
+            return self._add(new)
 
     def _add(self, new: Sequence[NewLog]) -> list[str]:
         with self._writer.begin() as connection:
@@ -145,6 +156,8 @@ class Store:
                 if stored == log.id:
                     fresh.append(log)
                 ids.append(stored)
+            # All processes in one order, lest two wait for each other's digests.
+            fresh.sort(key=lambda log: log.idempotency or "")
             insert_rows(connection, logs, [_log_row(log) for log in fresh])
             named = [
                 {"log_id": log.id, **attribute}

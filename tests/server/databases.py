@@ -28,7 +28,6 @@ _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
     "shared_buffers": "32MB",
-    "synchronous_commit": "off",
     "autovacuum": "off",
 }
 
@@ -107,8 +106,8 @@ class Cluster:
         asked = [self.bindir / "pg_isready", "-q", "-h", self.folder]
         return subprocess.run(asked, check=False).returncode == 0
 
-    def stop(self, number=signal.SIGQUIT):
-        """Stop; by default at once, which cuts every connection."""
+    def stop(self, number=signal.SIGINT):
+        """Stop, which cuts every connection."""
         if self.process is not None:
             self.process.send_signal(number)
             self.process.wait(_DEADLINE)
@@ -124,10 +123,10 @@ class Cluster:
             connection.execute(statement)
 
     @contextlib.contextmanager
-    def database(self):
+    def database(self, tablespace="pg_default"):
         """An empty database: gives its URL, and removes it at the end."""
         name = f"test_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TABLESPACE {tablespace}")
         try:
             yield f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
         finally:
@@ -152,7 +151,7 @@ def cluster():
         made.start()
         yield made
     finally:
-        made.stop()
+        made.stop(signal.SIGQUIT)
         shutil.rmtree(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import signal
 import socket
 import sqlite3
@@ -23,6 +24,7 @@ from server_tools import (
     run,
     serving,
     stopped,
+    until,
 )
 
 from keywordsai.cli import main
@@ -68,6 +70,49 @@ def test_what_was_answered_outlives_a_kill(database):
         process.wait()
     with serving(database) as (_, url):
         assert [row["id"] for row in listed(url, sort_by="id")["results"]] == made
+
+
+def bulks_of(names, round_):
+    return sum(name.startswith(f"bulk-{round_}-") for name in names)
+
+
+def test_what_was_answered_outlives_a_kill_under_load(database):
+    """Every log that was answered is there, and no bulk is there by half."""
+    acknowledged, bulks = [], []
+    for round_ in range(3):
+        with serving(database) as (process, url), ThreadPoolExecutor(9) as pool:
+
+            def create_on(name, url=url):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    while True:  # until it is gone
+                        acknowledged.append(create(url, {"custom_identifier": name}))
+
+            def bulk_on(name, url=url):
+                path = f"{url}/api/request-logs/bulk/"
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    for n in itertools.count():
+                        logs = [{"group_identifier": f"{name}-{n}"}] * 50
+                        assert call(path, "POST", {"logs": logs}).status == 201
+                        bulks.append(f"{name}-{n}")
+
+            enough = len(acknowledged) + 100
+            running = [pool.submit(create_on, f"{round_}-{n}") for n in range(8)]
+            running.append(pool.submit(bulk_on, f"bulk-{round_}"))
+            until(lambda enough=enough: len(acknowledged) >= enough and bulks)
+            process.kill()
+            for future in running:
+                future.result()
+    with serving(database) as (_, url), ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda log_id: get(url, log_id)["id"], acknowledged)
+        assert list(found) == acknowledged
+        # The last of each round may have been stored without an answer.
+        begun = {f"bulk-{n}-{bulks_of(bulks, n)}" for n in range(3)} | {*bulks}
+        counts = {
+            name: listed(url, group_identifier=name, page_size=1)["count"]
+            for name in begun
+        }
+        assert {counts[name] for name in bulks} == {50}
+        assert {*counts.values()} <= {0, 50}
 
 
 def test_an_idempotency_key_holds_over_a_restart(database, tmp_path):
