@@ -30,6 +30,7 @@ from statistics import median
 import attrs
 import cases
 import delivery
+import server
 import sink
 from sample import log_of
 from table import (
@@ -53,7 +54,9 @@ FULL_DELIVERY = delivery.Amount(
 QUICK_DELIVERY = delivery.Amount(
     rounds=5, long_rounds=1, seconds=2, delivered=5_000, pending=20_000
 )
-_SECTIONS = ("create", "encoding", "import", *delivery.SECTIONS)
+FULL_SERVER = server.Amount(rounds=5, creates=20_000, bulks=60)
+QUICK_SERVER = server.Amount(rounds=1, creates=4000, bulks=10)
+_SECTIONS = ("create", "encoding", "import", *delivery.SECTIONS, *server.SECTIONS)
 _SETTINGS = ("keywordsai_", "keywords_ai_", "respan_", "otel_")
 _OF_NETWORKS = ("_proxy", "_ca_bundle", "ssl_cert_file", "ssl_cert_dir")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -67,6 +70,8 @@ def main() -> None:
     amount = attrs.evolve(
         amount, rounds=rounds, long_rounds=min(rounds, amount.long_rounds)
     )
+    serving = QUICK_SERVER if options.quick else FULL_SERVER
+    serving = attrs.evolve(serving, rounds=min(rounds, serving.rounds))
     with ExitStack() as stack:
         python = options.published
         if options.with_published:
@@ -79,6 +84,8 @@ def main() -> None:
         }
         for name, section in delivery.SECTIONS.items():
             sections[name] = functools.partial(section, amount)
+        for name, of_server in server.SECTIONS.items():
+            sections[name] = functools.partial(of_server, serving)
         rows = [row for name in options.only for row in sections[name]()]
     progress("")
     print_table(rows, rounds, amount.long_rounds)
