@@ -12,6 +12,7 @@ import attrs
 from keywordsai._excerpt import cut, excerpt
 from keywordsai.errors import ConfigurationError
 from keywordsai.transport.base import Timeout
+from keywordsai.transport.databases import absolute, is_database, shown
 from keywordsai.transport.network import Network, is_host
 from keywordsai.transport.retry import RetryPolicy
 
@@ -21,6 +22,7 @@ API_KEY_VARIABLES = ("KEYWORDSAI_API_KEY", "KEYWORDS_AI_API_KEY", "RESPAN_API_KE
 BASE_URL_VARIABLES = ("KEYWORDSAI_BASE_URL", "KEYWORDS_AI_BASE_URL", "RESPAN_BASE_URL")
 ENABLED_VARIABLE = "KEYWORDSAI_ENABLED"
 DEFAULT_BASE_URL = "https://api.keywordsai.co/api"
+_EMBEDDED_URL = "http://embedded/api"  # where requests go that leave no process
 
 _SWITCH = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -74,14 +76,18 @@ class Settings:
     """A client's settings, complete and valid.
 
     Attributes:
-        api_key: Sent as the bearer token; hidden. Empty only when disabled.
-        base_url: Ends in exactly one ``/api``.
+        api_key: Sent as the bearer token; hidden. Empty when disabled, and with a
+            database, which needs none.
+        base_url: Ends in exactly one ``/api``; or a database's URL, without what is
+            secret in it.
         enabled: False sends nothing.
         strict: Whether keys that the schema does not know are problems.
         timeout: The limits of each call, in seconds.
         retry: When a call is tried again.
         network: Proxy and certificates.
         headers: Further headers of every request.
+        database: The whole URL of the database that takes the place of a server;
+            hidden. None for a server.
     """
 
     api_key: Secret
@@ -92,6 +98,12 @@ class Settings:
     retry: RetryPolicy
     network: Network
     headers: Mapping[str, str] = attrs.field(repr=lambda headers: repr(list(headers)))
+    database: Secret | None = None
+
+    @property
+    def api_url(self) -> str:
+        """What the URL of every request begins with."""
+        return self.base_url if self.database is None else _EMBEDDED_URL
 
     @classmethod
     def resolve(
@@ -113,7 +125,8 @@ class Settings:
         Args:
             api_key: Else KEYWORDSAI_API_KEY, KEYWORDS_AI_API_KEY, RESPAN_API_KEY.
             base_url: Else KEYWORDSAI_BASE_URL, KEYWORDS_AI_BASE_URL,
-                RESPAN_BASE_URL, else ``https://api.keywordsai.co/api``.
+                RESPAN_BASE_URL, else ``https://api.keywordsai.co/api``. With a
+                database the key, proxy and certificates are not looked at.
             timeout: Seconds in all, or a `Timeout`.
             retry: A number of attempts, or a `RetryPolicy`.
             strict: Whether unknown keys are problems.
@@ -128,22 +141,29 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         on = _enabled(enabled, environ)
-        url = _base_url(base_url, environ)
+        url, database = _base_url(base_url, environ)
         if not isinstance(strict, bool):
             raise ConfigurationError(
                 f"strict must be True or False, got {excerpt(strict)}"
             )
         return cls(
-            api_key=_api_key(api_key, environ, required=on),
+            api_key=(
+                _api_key(api_key, environ, required=on)
+                if database is None
+                else Secret("")
+            ),
             base_url=url,
             enabled=on,
             strict=strict,
             timeout=Timeout.of(timeout),
             retry=RetryPolicy.of(retry),
-            network=Network.resolve(
-                url, proxy=proxy, ca_bundle=ca_bundle, environ=environ
+            network=(
+                Network.resolve(url, proxy=proxy, ca_bundle=ca_bundle, environ=environ)
+                if database is None
+                else Network()
             ),
             headers=_headers(headers),
+            database=database,
         )
 
 
@@ -178,11 +198,17 @@ def _api_key(
     return Secret(key)
 
 
-def _base_url(given: str | None, environ: Mapping[str, str]) -> str:
+def _base_url(
+    given: str | None, environ: Mapping[str, str]
+) -> tuple[str, Secret | None]:
+    """The base URL to show, and the database if it is one."""
     source, value = _first("base_url", given, BASE_URL_VARIABLES, environ)
     if not source:
-        return DEFAULT_BASE_URL
+        return DEFAULT_BASE_URL, None
     text = value.strip() if isinstance(value, str) else ""
+    if is_database(text):
+        whole = absolute(text)
+        return shown(whole), Secret(whole)
     try:
         url = urlsplit(text)
         valid = (
@@ -200,13 +226,13 @@ def _base_url(given: str | None, environ: Mapping[str, str]) -> str:
         raise ConfigurationError(
             f"{source} must be an http:// or https:// URL with a host (a name, or an "
             "address in full), and without credentials, query or fragment, such as "
-            f"{DEFAULT_BASE_URL}"
+            f"{DEFAULT_BASE_URL}; or a database, such as sqlite:///logs.db"
         )
     segments = [part for part in url.path.split("/") if part]
     while segments and segments[-1] == "api":
         segments.pop()
     path = "/" + "/".join([*segments, "api"])
-    return urlunsplit((url.scheme, url.netloc, path, "", ""))
+    return urlunsplit((url.scheme, url.netloc, path, "", "")), None
 
 
 def _enabled(given: bool | None, environ: Mapping[str, str]) -> bool:  # noqa: FBT001  a value, no flag

@@ -23,6 +23,7 @@ from keywordsai.logs.endpoints import Call, Endpoints, blocks
 from keywordsai.logs.schema import LogParams
 from keywordsai.settings import Settings
 from keywordsai.transport import async_transport as pick_async
+from keywordsai.transport import embedded_transports as pick_embedded
 from keywordsai.transport import sync_transport as pick_sync
 from keywordsai.transport.base import AsyncTransport, SyncTransport, Timeout
 from keywordsai.transport.flow import Exchange, arun, exchange, run
@@ -54,7 +55,9 @@ class LogAPI:
             KEYWORDS_AI_API_KEY and RESPAN_API_KEY.
         base_url: Where the API is, with or without ``/api`` at its end. Default:
             the first set of KEYWORDSAI_BASE_URL, KEYWORDS_AI_BASE_URL and
-            RESPAN_BASE_URL, else ``https://api.keywordsai.co/api``.
+            RESPAN_BASE_URL, else ``https://api.keywordsai.co/api``. A database such as
+            ``sqlite:///logs.db`` takes the place of the service: no server and no
+            key, but the extra ``keywordsai[server]``.
         timeout: Seconds for a whole call with all its attempts, or a `Timeout`.
             Default 30, 5 of them for a connection, 10 between reads.
         retry: How often a call is tried, or a `RetryPolicy`. Default 4.
@@ -135,12 +138,13 @@ class LogAPI:
             proxy=proxy,
             ca_bundle=ca_bundle,
         )
+        database = self._settings.database
         self._options = DeliveryOptions.resolve(
             block=block,
             spool=spool,
             on_drop=on_drop,
             concurrency=concurrency,
-            bulk=bulk,
+            bulk=bulk or database is not None,  # one commit for many
             max_pending=max_pending,
             max_pending_bytes=max_pending_bytes,
             max_age=max_age,
@@ -156,8 +160,15 @@ class LogAPI:
             async_transport = cast("AsyncTransport", transport)
         self._owns_sync, self._owns_async = transport is None, async_transport is None
         # Ours are made when they are first needed; what was handed in, looked at now.
-        self._sync = None if self._owns_sync else pick_sync(transport, network)
-        self._async = None if self._owns_async else pick_async(async_transport, network)
+        self._sync: SyncTransport | None = None
+        self._async: AsyncTransport | None = None
+        sessions = database is None
+        if not self._owns_sync:
+            self._sync = pick_sync(transport, network, sessions=sessions)
+        if not self._owns_async:
+            self._async = pick_async(async_transport, network, sessions=sessions)
+        if database is not None and self._settings.enabled:
+            self._embed(database.reveal())
         if self._settings.enabled and not block:
             self._delivery()  # imports; at the first log a fork could come in between
 
@@ -415,9 +426,16 @@ class LogAPI:
             from keywordsai.delivery.client import Delivery  # noqa: PLC0415  sqlite3
 
         with self._lock:
-            given = None if self._owns_sync else self._sync
+            ours = self._owns_sync and self._settings.database is None
+            given = None if ours else self._sync
             self._queue = self._queue or Delivery(self._endpoints, self._options, given)
             return self._queue
+
+    def _embed(self, database: str) -> None:
+        if self._owns_sync or self._owns_async:  # else nobody would use it
+            sync, asynchronous = pick_embedded(database)
+            self._sync = sync if self._owns_sync else self._sync
+            self._async = asynchronous if self._owns_async else self._async
 
     def _run(self, call: Call[T]) -> T:
         with self._lock:

@@ -131,7 +131,7 @@ class Endpoints:
     def _get(self, path: str) -> HTTPRequest:
         return HTTPRequest(
             method="GET",
-            url=self.settings.base_url + path,
+            url=self.settings.api_url + path,
             headers=self._headers,
             timeout=self.settings.timeout,
         )
@@ -142,7 +142,7 @@ class Endpoints:
             headers["Idempotency-Key"] = key
         return HTTPRequest(
             method="POST",
-            url=self.settings.base_url + path,
+            url=self.settings.api_url + path,
             headers=headers,
             body=body,
             timeout=self.settings.timeout,

@@ -210,8 +210,13 @@ class Store:
                 bodies.update((log.id, log) for log in found)
         return Found(count=count, logs=[bodies[found] for found in ids])
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether all of it is gone once it is closed."""
+        return self._engines.shared
+
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; whoever goes on using it opens others."""
         self._engines.dispose()
 
 

@@ -42,14 +42,49 @@ __all__ = [
 ]
 
 
-def sync_transport(given: Any, network: Network) -> SyncTransport:
+def embedded_transports(database: str) -> tuple[SyncTransport, AsyncTransport]:
+    """Both colours over a database, without a server.
+
+    Args:
+        database: Its URL, such as ``sqlite:///logs.db``.
+
+    Raises:
+        ConfigurationError: The server extra is missing, or the database is not usable.
+    """
+    with importing:
+        try:
+            from keywordsai.transport.embedded import (  # noqa: PLC0415  an extra
+                AsyncEmbeddedTransport,
+                EmbeddedTransport,
+            )
+        except ModuleNotFoundError as error:
+            missing = (error.name or "keywordsai").partition(".")[0]
+            if missing == "keywordsai":  # a mistake of our own
+                raise
+            raise ConfigurationError(
+                f"base_url is a database, which needs {missing}: install the extra "
+                "keywordsai[server]; in a clone of the project, pip install '.[server]'"
+            ) from error
+        sync = EmbeddedTransport(database)
+        return sync, AsyncEmbeddedTransport(sync.database)
+
+
+def sync_transport(
+    given: Any, network: Network, *, sessions: bool = True
+) -> SyncTransport:
     """The transport to use: the one given, one over the session given, or ours.
+
+    Args:
+        given: What the caller handed in, None for ours.
+        network: Proxy and certificates of ours.
+        sessions: Whether a session leads to where the requests go.
 
     Raises:
         ConfigurationError: It is neither a transport nor a `requests.Session`.
     """
     if _is_transport(given):
         return cast("SyncTransport", given)
+    _check_reachable(sessions=sessions)
     with importing:
         import requests  # noqa: PLC0415  85 ms that only a sync caller pays
 
@@ -63,7 +98,9 @@ def sync_transport(given: Any, network: Network) -> SyncTransport:
     )
 
 
-def async_transport(given: Any, network: Network) -> AsyncTransport:
+def async_transport(
+    given: Any, network: Network, *, sessions: bool = True
+) -> AsyncTransport:
     """As `sync_transport`, for an asynchronous one or an `aiohttp.ClientSession`.
 
     Raises:
@@ -71,6 +108,7 @@ def async_transport(given: Any, network: Network) -> AsyncTransport:
     """
     if _is_transport(given):
         return cast("AsyncTransport", given)
+    _check_reachable(sessions=sessions)
     with importing:
         import aiohttp  # noqa: PLC0415  175 ms that only an async caller pays
 
@@ -82,6 +120,14 @@ def async_transport(given: Any, network: Network) -> AsyncTransport:
         "async_transport must be a transport (with send, sleep and close) or an "
         f"aiohttp.ClientSession, got {type(given).__name__}"
     )
+
+
+def _check_reachable(*, sessions: bool) -> None:
+    if not sessions:
+        raise ConfigurationError(
+            "base_url is a database, which a session does not lead to: hand in a "
+            "transport, or nothing"
+        )
 
 
 def _is_transport(given: Any) -> bool:

@@ -18,7 +18,7 @@ from keywordsai import errors
 PACKAGE = Path(keywordsai.__file__).parent
 PURE = [
     *(PACKAGE / "logs").glob("*.py"),
-    *(PACKAGE / "transport" / f"{name}.py" for name in ("base", "retry", "flow", "status", "network", "failures", "mock", "forks")),
+    *(PACKAGE / "transport" / f"{name}.py" for name in ("base", "retry", "flow", "status", "network", "failures", "mock", "forks", "databases")),
     *(path for path in (PACKAGE / "delivery").glob("*.py") if path.name not in {"async_driver.py", "thread_driver.py", "client.py"}),
     PACKAGE / "settings.py",
     PACKAGE / "errors.py",
@@ -123,6 +123,28 @@ def test_importing_loads_neither_http_library():
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)  # fmt: skip
     assert done.stdout.strip() == "set()"
+
+
+def test_a_database_loads_no_http_library_and_no_web_server():
+    code = (
+        "from keywordsai import LogAPI; import sys; LogAPI(base_url='sqlite://'); "
+        "print({'requests', 'aiohttp', 'sqlalchemy', 'alembic', 'jinja2'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.strip() == "{'sqlalchemy'}"
+
+
+def test_only_the_embedded_transport_knows_the_server():
+    for path in PACKAGE.rglob("*.py"):
+        folder = path.parent.name
+        if folder in {"logs", "delivery"} or (
+            folder == "transport" and path.name != "embedded.py"
+        ):
+            tree = at_run_time(ast.parse(path.read_text()))
+            assert not [
+                n for n in imported(tree) if n.startswith("keywordsai.server")
+            ], path
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,39 @@ def test_nothing_shows_the_key():
     assert copy.copy(settings).api_key.reveal() == KEY
     with pytest.raises(TypeError, match="make a client in each process"):
         pickle.dumps(secret)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("sqlite:////var/logs.db", "sqlite:////var/logs.db"),
+        (" sqlite:///logs.db ", "sqlite:///{here}/logs.db"),
+        ("sqlite:///logs.db?timeout=3", "sqlite:///{here}/logs.db?timeout=3"),
+        ("sqlite+pysqlite:////var/logs.db", "sqlite+pysqlite:////var/logs.db"),
+        ("sqlite://", "sqlite://"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///file:name?mode=memory&uri=true", "sqlite:///file:name?mode=memory&uri=true"),
+        ("postgresql://ada:pass-of-tests@db:5432/logs", "postgresql://ada:***@db:5432/logs"),
+        ("postgresql+psycopg://ada@db/logs?password=pass-of-tests", "postgresql+psycopg://ada@db/logs"),
+        ("postgres://[db/logs:pass-of-tests", "postgres://"),
+    ],
+)  # fmt: skip
+def test_a_database_takes_the_place_of_a_server(given, shown, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    environ = {
+        "KEYWORDSAI_BASE_URL": given,
+        "KEYWORDSAI_API_KEY": "no key\n",
+        "ALL_PROXY": "socks5://x",
+        "SSL_CERT_FILE": "/no/such/file",
+    }
+    settings = Settings.resolve(environ=environ)
+    assert settings.base_url == shown.format(here=tmp_path)
+    assert "pass-of-tests" not in repr(settings) + settings.base_url
+    assert settings.database.reveal().startswith(given.strip()[:10])
+    assert settings.api_url == "http://embedded/api"
+    assert settings.api_key.reveal() == ""
+
+
+def test_a_server_is_no_database():
+    settings = resolve(base_url="http://sqlite:8723")
+    assert (settings.database, settings.api_url) == (None, "http://sqlite:8723/api")
