@@ -41,11 +41,11 @@ def is_private(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """The URL without what may be secret: the password, and parameters.
+    """The URL without what is secret in it.
 
     Example:
-        >>> shown("postgresql://ada:pw@db/logs?password=pw")
-        'postgresql://ada:***@db/logs'
+        >>> shown("postgresql://ada:pw@db/logs?port=5433&password=pw")
+        'postgresql://ada:***@db/logs?port=5433'
     """
     if url.startswith("sqlite"):
         return url
@@ -56,4 +56,7 @@ def shown(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     hidden = f"{name}{':***' if colon else ''}{at}{host}"
-    return f"{parts.scheme}://{hidden}{parts.path}"
+    options = [one for one in parts.query.split("&") if one and "pass" not in one]
+    return f"{parts.scheme}://{hidden}{parts.path}{'?' if options else ''}" + "&".join(
+        options
+    )

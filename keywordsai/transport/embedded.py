@@ -67,6 +67,7 @@ class Database:
         self._commits = CombinedCommit(self._store.add)
         self._changed = threading.Condition()
         self._at_work = 0
+        self._is_forking = False
         self._finalizer = weakref.finalize(self, self._store.close)
 
     @classmethod
@@ -133,6 +134,8 @@ class Database:
     @contextmanager
     def _working(self) -> Iterator[None]:
         with self._changed:
+            while self._is_forking:
+                self._changed.wait()
             self._at_work += 1
         try:
             yield
@@ -145,10 +148,15 @@ class Database:
     def still_for_fork(self) -> Iterator[None]:
         """Nobody is at work and no connection is open, while this lasts."""
         with self._changed:
+            self._is_forking = True  # nobody begins, else the end might never come
             self._changed.wait_for(lambda: not self._at_work, _LONGEST_STILL)
-            if not self._store.in_memory:
-                self._store.close()  # it opens others when it is used again
-            yield
+            try:
+                if not self._store.in_memory:
+                    self._store.close()  # it opens others when it is used again
+                yield
+            finally:
+                self._is_forking = False
+                self._changed.notify_all()
 
     def after_fork_in_child(self) -> None:
         """Whoever is still at work is the parent's."""

@@ -65,13 +65,13 @@ class Face:
         return lambda *args, **options: asyncio.run(method(*args, **options))
 
 
-@pytest.fixture(params=["server", "memory", "file"])
-def base_url(request, database):
+@pytest.fixture(params=["server", "embedded"])
+def base_url(request, any_database):
     if request.param == "server":
-        with serve_in_thread() as url:
+        with serve_in_thread(database=any_database) as url:
             yield url
     else:
-        yield database if request.param == "file" else "sqlite://"
+        yield any_database
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -141,10 +141,10 @@ def test_memory_without_a_name_is_each_clients_own():
         assert (one.list().count, other.list().count) == (2, 0)
 
 
-def test_clients_of_one_url_share_a_store(database, tmp_path, monkeypatch):
+def test_clients_of_one_url_share_a_store(sqlite_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named = "sqlite:///file:of-this-test?mode=memory&uri=true"
-    for first, second in ((database, "sqlite:///logs.db"), (named, named)):
+    for first, second in ((sqlite_file, "sqlite:///logs.db"), (named, named)):
         with LogAPI(base_url=first) as one, LogAPI(base_url=second) as other:
             assert one._sync.database is other._sync.database
             one.create({"model": "gpt-4"})
@@ -162,9 +162,9 @@ def test_the_file_stays_the_same_when_the_working_folder_changes(tmp_path, monke
     assert [path.name for path in tmp_path.rglob("*.db")] == ["logs.db"]
 
 
-def test_closing_closes_the_file(database, tmp_path):
-    client = LogAPI(base_url=database)
-    other = LogAPI(base_url=database)
+def test_closing_closes_the_file(sqlite_file, tmp_path):
+    client = LogAPI(base_url=sqlite_file)
+    other = LogAPI(base_url=sqlite_file)
     client.create({"model": "gpt-4"})
     client.close()
     client.close()
@@ -178,22 +178,22 @@ def test_closing_closes_the_file(database, tmp_path):
         client._sync.send(HTTPRequest(method="GET", url="http://embedded/healthz"))
 
 
-def test_a_client_that_is_forgotten_closes_the_file(database, tmp_path):
+def test_a_client_that_is_forgotten_closes_the_file(sqlite_file, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        client = LogAPI(base_url=database)
+        client = LogAPI(base_url=sqlite_file)
         client.create({"model": "gpt-4"})
         del client
         gc.collect()
     assert [path.name for path in tmp_path.iterdir()] == ["logs.db"]
 
 
-def test_the_event_loop_goes_on_while_a_log_is_stored(database):
+def test_the_event_loop_goes_on_while_a_log_is_stored(sqlite_file):
     async def main():
         ticks = 0
-        async with LogAPI(base_url=database) as client:
+        async with LogAPI(base_url=sqlite_file) as client:
             await client.acreate({"model": "gpt-4"})
-            with sqlite3.connect(database.removeprefix("sqlite:///")) as other:
+            with sqlite3.connect(sqlite_file.removeprefix("sqlite:///")) as other:
                 other.execute("BEGIN IMMEDIATE")
                 task = asyncio.create_task(client.acreate({"model": "late"}))
                 while ticks < 20:
@@ -221,8 +221,8 @@ def test_when_there_are_no_more_threads(database, monkeypatch):
     assert asyncio.run(main()) == 1
 
 
-def test_after_the_programs_exit_hooks_nothing_is_left_open(database, tmp_path):
-    with LogAPI(base_url=database) as client:
+def test_after_the_programs_exit_hooks_nothing_is_left_open(sqlite_file, tmp_path):
+    with LogAPI(base_url=sqlite_file) as client:
         client._sync.database._finalizer()
         client.create({"model": "late"})
         assert [path.name for path in tmp_path.iterdir()] == ["logs.db"]
@@ -304,10 +304,10 @@ def test_a_mistake_of_our_own_is_no_missing_extra(monkeypatch):
         LogAPI(base_url="sqlite://")
 
 
-def test_a_locked_database_is_told_of_and_comes_back(database, monkeypatch):
+def test_a_locked_database_is_told_of_and_comes_back(sqlite_file, monkeypatch):
     monkeypatch.setattr("keywordsai.server.engines._BUSY_TIMEOUT", 50)
-    with LogAPI(base_url=database, retry=1) as client:
-        other = sqlite3.connect(database.removeprefix("sqlite:///"))
+    with LogAPI(base_url=sqlite_file, retry=1) as client:
+        other = sqlite3.connect(sqlite_file.removeprefix("sqlite:///"))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ReadTimeout, match="in use by others") as caught:
             client.create({"output": "payload-of-tests"})
@@ -319,8 +319,8 @@ def test_a_locked_database_is_told_of_and_comes_back(database, monkeypatch):
         assert client.list().count == 1
 
 
-def test_a_database_that_breaks_is_told_of(database, tmp_path):
-    with LogAPI(base_url=database, retry=1) as client:
+def test_a_database_that_breaks_is_told_of(sqlite_file, tmp_path):
+    with LogAPI(base_url=sqlite_file, retry=1) as client:
         client.create({"model": "gpt-4"})
         client._sync.database._store.close()
         (tmp_path / "logs.db").write_bytes(b"broken" * 1000)
@@ -329,9 +329,11 @@ def test_a_database_that_breaks_is_told_of(database, tmp_path):
     (tmp_path / "logs.db").unlink()
 
 
-def test_a_file_that_is_not_to_be_written(database):
-    read_only = f"sqlite:///file:{database.removeprefix('sqlite:///')}?mode=ro&uri=true"
-    LogAPI(base_url=database).close()
+def test_a_file_that_is_not_to_be_written(sqlite_file):
+    read_only = (
+        f"sqlite:///file:{sqlite_file.removeprefix('sqlite:///')}?mode=ro&uri=true"
+    )
+    LogAPI(base_url=sqlite_file).close()
     try:
         client = LogAPI(base_url=read_only, retry=1)
     except ConfigurationError as error:
@@ -341,8 +343,8 @@ def test_a_file_that_is_not_to_be_written(database):
             client.create({"model": "gpt-4"})
 
 
-def test_a_connection_that_nobody_gives_back(database, monkeypatch):
-    with LogAPI(base_url=database, retry=1) as client:
+def test_a_connection_that_nobody_gives_back(sqlite_file, monkeypatch):
+    with LogAPI(base_url=sqlite_file, retry=1) as client:
         error = sa.exc.TimeoutError("QueuePool limit")
         monkeypatch.setattr(client._sync.database._store, "find", raising(error))
         with pytest.raises(ReadTimeout, match="for too long"):
@@ -490,21 +492,21 @@ def test_in_the_background_the_sums_hold(base_url):
         assert client.create(waits)["message"] == "log successful"
 
 
-def test_closing_delivers_what_is_queued(database, tmp_path):
-    client = LogAPI(base_url=database, block=False, exit_timeout=20)
+def test_closing_delivers_what_is_queued(sqlite_file, tmp_path):
+    client = LogAPI(base_url=sqlite_file, block=False, exit_timeout=20)
     for i in range(100):
         client.create({"model": f"m{i}"})
     client.close()
     assert client.stats().delivered == 100
     assert [path.name for path in tmp_path.iterdir()] == ["logs.db"]
-    with LogAPI(base_url=database) as again:
+    with LogAPI(base_url=sqlite_file) as again:
         assert again.list().count == 100
 
 
-def test_a_locked_file_holds_up_nobody_in_the_background(database, monkeypatch):
+def test_a_locked_file_holds_up_nobody_in_the_background(sqlite_file, monkeypatch):
     monkeypatch.setattr("keywordsai.server.engines._BUSY_TIMEOUT", 50)
-    with LogAPI(base_url=database, block=False) as client:
-        other = sqlite3.connect(database.removeprefix("sqlite:///"))
+    with LogAPI(base_url=sqlite_file, block=False) as client:
+        other = sqlite3.connect(sqlite_file.removeprefix("sqlite:///"))
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         assert client.create({"model": "gpt-4"}) == {"message": "log queued"}
@@ -515,9 +517,9 @@ def test_a_locked_file_holds_up_nobody_in_the_background(database, monkeypatch):
         assert client.flush(20).delivered == 1
 
 
-def test_a_spool_folder_serves_a_database_too(database, tmp_path):
+def test_a_spool_folder_serves_a_database_too(sqlite_file, tmp_path):
     folder = tmp_path / "spool"
-    with LogAPI(base_url=database, block=False, spool=folder) as client:
+    with LogAPI(base_url=sqlite_file, block=False, spool=folder) as client:
         client.create({"model": "gpt-4"})
         assert client.flush(20).delivered == 1
 
@@ -525,8 +527,24 @@ def test_a_spool_folder_serves_a_database_too(database, tmp_path):
 # Forks: the parts; whole programs are in test_server_embedded_process.
 
 
-def test_a_fork_waits_for_who_is_at_work_and_no_longer(database, monkeypatch):
-    base = Database.at(database)
+def test_nobody_begins_while_a_fork_is_waited_for(sqlite_file):
+    base = Database.at(sqlite_file)
+    request = HTTPRequest(method="GET", url="http://e/healthz")
+    done = []
+    thread = threading.Thread(target=lambda: done.append(base.answer(request)))
+    base._is_forking = True
+    thread.start()
+    thread.join(0.05)
+    assert not done
+    with base.still_for_fork():
+        thread.join(0.05)
+        assert not done
+    thread.join(20)
+    assert done[0].status == 200
+
+
+def test_a_fork_waits_for_who_is_at_work_and_no_longer(sqlite_file, monkeypatch):
+    base = Database.at(sqlite_file)
     monkeypatch.setattr(embedded, "_LONGEST_STILL", 0.01)
     with base._working(), base.still_for_fork():
         pass

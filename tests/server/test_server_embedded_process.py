@@ -158,10 +158,10 @@ def test_the_queue_in_a_forked_child(database):
 
 
 @pytest.mark.parametrize("block", [True, False])
-def test_a_program_that_just_ends_loses_nothing(database, tmp_path, block):
-    assert finished(program(EXIT, database, BLOCK=block)) == "done"
+def test_a_program_that_just_ends_loses_nothing(sqlite_file, tmp_path, block):
+    assert finished(program(EXIT, sqlite_file, BLOCK=block)) == "done"
     assert [path.name for path in tmp_path.iterdir()] == ["logs.db"]
-    assert count(database) == 251
+    assert count(sqlite_file) == 251
 
 
 def test_processes_that_begin_a_new_file_at_once(database):
@@ -207,8 +207,8 @@ except ConfigurationError as error:
 """
 
 
-def test_without_the_extra_it_says_what_to_install(database, tmp_path):
-    said = finished(program(WITHOUT, database))
+def test_without_the_extra_it_says_what_to_install(sqlite_file, tmp_path):
+    said = finished(program(WITHOUT, sqlite_file))
     assert said.startswith("base_url is a database, which needs sqlalchemy: install")
     assert "keywordsai[server]" in said
     assert list(tmp_path.iterdir()) == []
