@@ -63,7 +63,11 @@ _NUMBERS = frozenset({int, float, bool, Decimal, NoneType})
 
 
 def register_checks(
-    converter: Converter, *, natural: Callable[[Any], Any], strict: bool
+    converter: Converter,
+    *,
+    natural: Callable[[Any], Any],
+    strict: bool,
+    shown: Callable[[Any], str] = excerpt,
 ) -> None:
     """Teach a converter to check values against the schema's annotations.
 
@@ -71,13 +75,14 @@ def register_checks(
         converter: Its structure hooks come to check; they return nothing.
         natural: One step towards JSON; raises Mismatch where there is none.
         strict: Whether keys that a class does not know are problems.
+        shown: How a problem names the value that does not fit.
     """
 
     def shape(kind: Any) -> Hook:
-        return _shape_hook(kind, converter, natural)
+        return _shape_hook(kind, converter, natural, shown)
 
     def whole(kind: Any) -> Hook:
-        return _Fields.of(kind, converter, natural, strict=strict).check
+        return _Fields.of(kind, converter, natural, shown, strict=strict).check
 
     for kind in _EXACT:
         # cattrs would convert these: "15" to 15, and 1 to "1".
@@ -145,7 +150,12 @@ class _Shape:
         )
 
 
-def _shape_hook(kind: Any, converter: Converter, natural: Callable[[Any], Any]) -> Hook:
+def _shape_hook(
+    kind: Any,
+    converter: Converter,
+    natural: Callable[[Any], Any],
+    shown: Callable[[Any], str],
+) -> Hook:
     """Check scalars, objects and lists alike: whichever the value turns out to be."""
     shape = _Shape.of(kind, converter)
     takes_objects, look_inside = shape.objects
@@ -168,7 +178,7 @@ def _shape_hook(kind: Any, converter: Converter, natural: Callable[[Any], Any]) 
         if value is None or fits(value):
             return
         if not any(step is None or fits(step) for step in _steps(value, natural)):
-            raise Mismatch.of(f"expected {shape.expected}, got {excerpt(value)}")
+            raise Mismatch.of(f"expected {shape.expected}, got {shown(value)}")
 
     return check
 
@@ -183,6 +193,7 @@ class _Fields:
         needed: The fields that have to be there.
         strict: Whether other keys are problems.
         natural: One step towards JSON.
+        shown: How a problem names a value.
     """
 
     exact: Mapping[Any, frozenset[type]]
@@ -190,6 +201,7 @@ class _Fields:
     needed: frozenset[str]
     strict: bool
     natural: Callable[[Any], Any]
+    shown: Callable[[Any], str]
 
     @classmethod
     def of(
@@ -197,6 +209,7 @@ class _Fields:
         kind: Any,
         converter: Converter,
         natural: Callable[[Any], Any],
+        shown: Callable[[Any], str],
         *,
         strict: bool,
     ) -> _Fields:
@@ -218,12 +231,13 @@ class _Fields:
             frozenset(needed),
             strict,
             natural,
+            shown,
         )
 
     def check(self, value: Any, _kind: Any) -> None:
         """Check the keys that an object has."""
         if type(value) is not dict:
-            value = _as_object(value, self.natural)
+            value = self._as_object(value)
         exact, strict = self.exact, self.strict
         problems: Sequence[Problem] = ()
         unknown: Sequence[Problem] = ()
@@ -270,6 +284,14 @@ class _Fields:
             return isinstance(key, str) and not self.strict
         return self.exact[key].issuperset(map(type, map(dict.get, items, repeat(key))))
 
+    def _as_object(self, value: Any) -> Mapping[Any, Any]:
+        if isinstance(value, Mapping):
+            return value
+        for step in _steps(value, self.natural):
+            if isinstance(step, Mapping):
+                return step
+        raise Mismatch.of(f"expected an object, got {self.shown(value)}")
+
     def _named(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         """An object by the keys that it has in JSON."""
         return {key_text(key, self.natural): value[key] for key in value}
@@ -285,15 +307,6 @@ def _steps(value: Any, natural: Callable[[Any], Any]) -> Iterator[Any]:
             return
         value = step
         yield value
-
-
-def _as_object(value: Any, natural: Callable[[Any], Any]) -> Mapping[Any, Any]:
-    if isinstance(value, Mapping):
-        return value
-    for step in _steps(value, natural):
-        if isinstance(step, Mapping):
-            return step
-    raise Mismatch.of(f"expected an object, got {excerpt(value)}")
 
 
 def _check_items(items: Iterable[Any], hook: Hook) -> None:

@@ -1,22 +1,16 @@
-"""What may be posted as a log: JSON objects, of nearly any shape.
+"""How bodies are read: JSON objects, within bounds of size and depth.
 
-The hosted service takes values far looser than it documents, and so does this
-server: it refuses only what it could not sort, filter or show afterwards. What
-is wrong with a log is found by `misshapen` and `wrong_fields`, of a log that
-comes alone and of one in a bulk alike.
+What a log may hold is another matter: `keywordsai.server.validation`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from keywordsai.server.answers import Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = [
     "BULK_BODY",
@@ -25,11 +19,11 @@ __all__ = [
     "MAX_DEPTH",
     "TOO_DEEP",
     "BodyLimit",
-    "check_log",
+    "LongInteger",
     "misshapen",
     "parse_object",
     "read_json",
-    "wrong_fields",
+    "too_deep",
 ]
 
 
@@ -69,7 +63,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-class _LongInteger(float):
+class LongInteger(float):
     """An integer of more digits than Python reads at once: infinite, to all here."""
 
 
@@ -77,7 +71,7 @@ def _integer(digits: str) -> int | float:
     try:
         return int(digits)
     except ValueError:
-        return _LongInteger(digits)
+        return LongInteger(digits)
 
 
 DECODERS = (
@@ -102,7 +96,8 @@ def read_json(text: str) -> Any:
         return patient.decode(text)
 
 
-def _too_deep(value: Any, text: str) -> bool:
+def too_deep(value: Any, text: str) -> bool:
+    """Whether a value nests deeper than `MAX_DEPTH`; ``text`` is its JSON."""
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return False  # the usual case, without a walk
     level = [value]
@@ -126,7 +121,7 @@ def misshapen(value: Any, text: str) -> str:
     """
     if not isinstance(value, dict):
         return "Expected an object."
-    if _too_deep(value, text):
+    if too_deep(value, text):
         return TOO_DEEP
     return ""
 
@@ -148,57 +143,3 @@ def parse_object(raw: bytes) -> tuple[str, dict[str, Any]]:
     if misshapen(value, text):
         raise Refusal(400, "Invalid request format")
     return text, value
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int | _LongInteger) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_Check = tuple["Callable[[Any], bool]", str]
-_INTEGER: _Check = (_is_integer, "A valid integer is required.")
-_NUMBER: _Check = (_is_number, "A valid number is required.")
-_BOOLEAN: _Check = (lambda value: isinstance(value, bool), "Must be a valid boolean.")
-_OBJECT: _Check = (lambda value: isinstance(value, dict), "Expected an object.")
-_ARRAY: _Check = (lambda value: isinstance(value, list), "Expected an array.")
-
-_CHECKS: dict[str, _Check] = {
-    "prompt_tokens": _INTEGER,
-    "completion_tokens": _INTEGER,
-    "total_tokens": _INTEGER,
-    "status_code": _INTEGER,
-    "cost": _NUMBER,
-    "latency": _NUMBER,
-    "generation_time": _NUMBER,
-    "ttft": _NUMBER,
-    "time_to_first_token": _NUMBER,
-    "metadata": _OBJECT,
-    "prompt_messages": _ARRAY,
-    "stream": _BOOLEAN,
-    "positive_feedback": _BOOLEAN,
-}
-
-
-def wrong_fields(body: dict[str, Any]) -> dict[str, list[str]]:
-    """What could not be used, of each field that is wrong; null is fine everywhere."""
-    wrong = {}
-    for name, value in body.items():
-        if value is not None and name in _CHECKS:
-            fits, message = _CHECKS[name]
-            if not fits(value):
-                wrong[name] = [message]
-    return wrong
-
-
-def check_log(body: dict[str, Any]) -> None:
-    """Refuse a log that could not be used.
-
-    Raises:
-        Refusal: 422, with every field that is wrong.
-    """
-    errors = wrong_fields(body)
-    if errors:
-        raise Refusal(422, "Validation error", errors=errors)

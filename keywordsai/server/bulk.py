@@ -20,21 +20,15 @@ from keywordsai.server.bodies import (
     LOG_BODY,
     TOO_DEEP,
     misshapen,
-    wrong_fields,
 )
+from keywordsai.server.validation import problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MOST_LOGS", "Entry", "read_bulk"]
+__all__ = ["Entry", "read_bulk"]
 
-MOST_LOGS = 500
-"""Of one bulk."""
-
-_EXPECTED = (
-    "Invalid request format: expected a JSON object with an array of 1 to "
-    f'{MOST_LOGS} logs under "logs", once'
-)
+_MOST_PROBLEMS = 10  # told of one log
 _TOO_LARGE = f"Too large: {LOG_BODY.rule}."
 _NO_JSON = "A number that is no JSON."
 
@@ -63,15 +57,16 @@ class _Reader:
     Every method raises the `Refusal` of the whole body where that is no JSON.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most: int) -> None:
         self._text = text
         self._at = 0
+        self.most = most
 
     def mark(self, *allowed: str) -> str:
         """Pass one of the marks, with the blanks around it; "" is the end."""
         found = _MARK.match(self._text, self._at)
         if found is None or found[1] not in allowed:
-            raise Refusal(400, _EXPECTED)
+            raise _no_bulk(self.most)
         self._at = found.end()
         return found[1]
 
@@ -87,10 +82,9 @@ class _Reader:
         problem = _too_large(text) or problem or misshapen(value, text)
         if not problem:
             # One line of what a single create is told field by field.
-            problem = " ".join(
-                f"{name}: {message}"
-                for name, messages in wrong_fields(value).items()
-                for message in messages
+            problem = "; ".join(
+                f"{path}: {message}"
+                for path, message in problems_of(value)[:_MOST_PROBLEMS]
             )
         return Entry(problem=problem) if problem else Entry(text=text, body=value)
 
@@ -101,7 +95,7 @@ class _Reader:
             try:
                 value, self._at = decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
-                raise Refusal(400, _EXPECTED) from None
+                raise _no_bulk(self.most) from None
             except ValueError:  # perhaps the next one can
                 continue
             except RecursionError:
@@ -126,7 +120,7 @@ class _Reader:
                 return found.start()
             elif part == '"':  # a string without an end
                 break
-        raise Refusal(400, _EXPECTED)
+        raise _no_bulk(self.most)
 
 
 def _too_large(text: str) -> str:
@@ -135,16 +129,28 @@ def _too_large(text: str) -> str:
     return _TOO_LARGE if large else ""
 
 
-def read_bulk(raw: bytes) -> Iterator[Entry]:
+def _no_bulk(most: int) -> Refusal:
+    return Refusal(
+        400,
+        "Invalid request format: expected a JSON object with an array of 1 to "
+        f'{most} logs under "logs", once',
+    )
+
+
+def read_bulk(raw: bytes, *, most: int) -> Iterator[Entry]:
     """Read a bulk log by log, so that never more than one is held as objects.
+
+    Args:
+        raw: The body.
+        most: How many logs it may have.
 
     Raises:
         Refusal: 400, it is no bulk, which may show only after its logs.
     """
     try:
-        reader = _Reader(raw.decode())
+        reader = _Reader(raw.decode(), most)
     except ValueError:
-        raise Refusal(400, _EXPECTED) from None
+        raise _no_bulk(most) from None
     found = False
     reader.mark("{")
     mark = ","
@@ -153,23 +159,23 @@ def read_bulk(raw: bytes) -> Iterator[Entry]:
         reader.mark(":")
         if name != "logs":
             if not isinstance(name, str):
-                raise Refusal(400, _EXPECTED)
+                raise _no_bulk(most)
             reader.value()
         elif found:
-            raise Refusal(400, _EXPECTED)
+            raise _no_bulk(most)
         else:
             found = True
             yield from _read_array(reader)
         mark = reader.mark(",", "}")
     reader.mark("")
     if not found:
-        raise Refusal(400, _EXPECTED)
+        raise _no_bulk(most)
 
 
 def _read_array(reader: _Reader) -> Iterator[Entry]:
     reader.mark("[")
-    for _ in range(MOST_LOGS):
+    for _ in range(reader.most):
         yield reader.entry()
         if reader.mark(",", "]") == "]":
             return
-    raise Refusal(400, _EXPECTED)
+    raise _no_bulk(reader.most)

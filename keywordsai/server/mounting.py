@@ -214,8 +214,7 @@ class LogServer:
         if isinstance(begun, CreateLog):
             return begun.answer(await self._commits.add(begun.log))
         if isinstance(begun, CreateLogs):
-            await self._commits.add_all(begun.logs)
-            return begun.answer()
+            return begun.answer(await self._commits.add_all(begun.logs))
         return await self._in_reader(functools.partial(begun.perform, self._store))
 
     async def _show(self, site: Site, request: web.Request) -> HTTPResponse:

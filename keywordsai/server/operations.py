@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import attrs
 
 from keywordsai.server.answers import Refusal, answer, to_json
-from keywordsai.server.bodies import read_json
 from keywordsai.server.query import ListQuery
 from keywordsai.server.rows import detail, row
 from keywordsai.server.store import Found, NewLog, StoredLog
+from keywordsai.transport.base import HTTPResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from keywordsai.transport.base import HTTPResponse
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "BATCH",
+    "BULK",
+    "BulkForm",
     "CreateLog",
     "CreateLogs",
     "GetLog",
     "ListLogs",
     "LogStore",
     "Operation",
-    "counts",
 ]
 
 
@@ -67,34 +67,72 @@ class CreateLog:
 
 
 @attrs.frozen(kw_only=True)
+class BulkForm:
+    """One of the two forms in which many logs are sent at once.
+
+    Attributes:
+        most_logs: Of one request.
+        payload: Makes the answer of the ids of the logs that were stored, and of
+            each of the others its place and what is wrong.
+    """
+
+    most_logs: int
+    payload: Callable[[Sequence[str], Sequence[Mapping[str, Any]]], dict[str, Any]]
+
+
+def _counts(ids: Sequence[str], errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "success_count": len(ids),
+        "error_count": len(errors),
+        "errors": list(errors),
+    }
+
+
+def _results(ids: Sequence[str], errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    wrong = {error["index"]: error for error in errors}
+    stored = iter(ids)
+    return {
+        "results": [
+            {"index": index, "status": "error", "error": wrong[index]["error"]}
+            if index in wrong
+            else {"id": next(stored), "status": "success"}
+            for index in range(len(ids) + len(errors))
+        ]
+    }
+
+
+BULK = BulkForm(most_logs=500, payload=_counts)
+"""The newer form, which counts."""
+
+BATCH = BulkForm(most_logs=5000, payload=_results)
+"""The older form, which tells of every log."""
+
+
+@attrs.frozen(kw_only=True)
 class CreateLogs:
     """The logs of a bulk are to be stored, all of them or none.
 
     Attributes:
         logs: Those that can be stored, at least one.
         errors: Of each of the others its place in the bulk and what is wrong.
+        form: The form of the answer.
     """
 
     logs: Sequence[NewLog]
     errors: Sequence[Mapping[str, Any]]
+    form: BulkForm
 
-    def answer(self) -> HTTPResponse:
-        """The answer once they are committed, under whatever ids."""
-        return answer(201, counts(len(self.logs), self.errors))
+    def answer(self, ids: Sequence[str]) -> HTTPResponse:
+        """The answer once they are committed, each under its id."""
+        return answer(201, self.form.payload(ids, self.errors))
 
     def perform(self, store: LogStore) -> HTTPResponse:
         """Store them now, in a transaction of their own."""
-        store.add(self.logs)
-        return self.answer()
+        return self.answer(store.add(self.logs))
 
 
-def counts(accepted: int, errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How a bulk is answered: how many logs it brought, and which were wrong."""
-    return {
-        "success_count": accepted,
-        "error_count": len(errors),
-        "errors": list(errors),
-    }
+def _unknown() -> HTTPResponse:
+    return Refusal(404, "Log not found").response()
 
 
 @attrs.frozen(kw_only=True)
@@ -106,11 +144,7 @@ class GetLog:
     def perform(self, store: LogStore) -> HTTPResponse:
         """Read it, with what was sent beside it."""
         found = store.find_one(self.log_id)
-        if found is None:
-            return Refusal(404, "Log not found").response()
-        body = read_json(found.body)
-        shown = detail(found.body, body, log_id=found.id, timestamp=found.timestamp)
-        return answer(200, shown)
+        return _unknown() if found is None else answer(200, detail(found))
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +168,7 @@ class ListLogs:
         return answer(200, to_json(links)[:-1] + b', "results": [' + rows + b"]}")
 
     def _row(self, log: StoredLog) -> bytes:
-        full = row(read_json(log.body), log_id=log.id, timestamp=log.timestamp)
+        full = row(log)
         wanted = self.query.include_fields
         if wanted is not None:
             full = {name: value for name, value in full.items() if name in wanted}

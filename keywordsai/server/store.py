@@ -51,6 +51,7 @@ class NewLog:
         columns: What lists sort and filter by, by the column's name.
         attributes: Rows for the other values that filters may name.
         idempotency: A digest; of two logs with the same one the first is kept.
+        changes: JSON text of what was changed since, None for nothing.
     """
 
     id: str
@@ -60,15 +61,24 @@ class NewLog:
     columns: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     attributes: Sequence[Mapping[str, Any]] = attrs.field(default=(), repr=False)
     idempotency: str | None = None
+    changes: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class StoredLog:
-    """A log as it is stored: its id, its instant in microseconds, its JSON text."""
+    """A log as it is stored.
+
+    Attributes:
+        id: 32 hex digits.
+        timestamp: Its instant, microseconds.
+        body: The JSON text as it came.
+        changes: JSON text of what was changed since, None for nothing.
+    """
 
     id: str
     timestamp: int
     body: str = attrs.field(repr=False)
+    changes: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

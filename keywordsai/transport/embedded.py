@@ -115,8 +115,7 @@ class Database:
         if isinstance(begun, CreateLog):
             return begun.answer(self._commits.add([begun.log])[0])
         if isinstance(begun, CreateLogs):
-            self._commits.add(begun.logs)
-            return begun.answer()
+            return begun.answer(self._commits.add(begun.logs))
         return begun.perform(self._store)
 
     def _failed(self, error: SQLAlchemyError) -> TransportError:

@@ -32,6 +32,7 @@ from keywordsai.server.bulk import read_bulk
 from keywordsai.server.commits import GroupCommit
 from keywordsai.server.handler import Handler
 from keywordsai.server.store import Store
+from keywordsai.server.validation import problems_of
 from keywordsai.transport.base import HTTPRequest
 
 LIMIT = 100 * 1024**2
@@ -40,7 +41,7 @@ EXPECTED = {
     "detail": "Invalid request format: expected a JSON object with an array of 1 to 500 "
     'logs under "logs", once'
 }
-INTEGER = "A valid integer is required."
+INTEGER = "expected an integer, got a string"
 TOO_DEEP = "Nested more than 400 levels deep."
 NO_NUMBER = "A number that is no JSON."
 JSON = st.recursive(
@@ -172,15 +173,17 @@ def test_a_log_is_the_same_alone_and_in_a_bulk(url):
 def test_any_bulk_is_read_as_json_reads_it(values, more, indent, ascii_only):
     body = {**more, "logs": values}
     text = json.dumps(body, indent=indent, ensure_ascii=ascii_only)
-    entries = list(read_bulk(text.encode(errors="replace")))
+    entries = list(read_bulk(text.encode(errors="replace"), most=500))
     sent = json.loads(text.encode(errors="replace"))["logs"]
     assert len(entries) == len(sent)
     for entry, value in zip(entries, sent, strict=True):
-        if isinstance(value, dict):
+        if not isinstance(value, dict):
+            assert entry.problem == "Expected an object."
+        elif problems := problems_of(value):
+            assert entry.problem.startswith(": ".join(problems[0]))
+        else:
             assert entry.problem == ""
             assert entry.body == value == json.loads(entry.text)
-        else:
-            assert entry.problem == "Expected an object."
 
 
 @settings(deadline=None)
@@ -188,7 +191,7 @@ def test_any_bulk_is_read_as_json_reads_it(values, more, indent, ascii_only):
 def test_what_json_stumbles_over_is_passed_as_a_whole(before, after, indent):
     wrong = {"before": before, "number": float("nan"), "after": after}
     body = json.dumps({"logs": [{"n": 1}, wrong, {"n": 2}]}, indent=indent)
-    one, two, three = read_bulk(body.encode())
+    one, two, three = read_bulk(body.encode(), most=500)
     assert (one.body, three.body) == ({"n": 1}, {"n": 2})
     assert two.problem == NO_NUMBER
 
@@ -260,8 +263,8 @@ WRONG = {
     b'["private words", {"n": 1}]': "Expected an object.",
     b'{"prompt_tokens": "private words"}': f"prompt_tokens: {INTEGER}",
     b'{"stream": "private words", "cost": "x", "metadata": 1}': (
-        "stream: Must be a valid boolean. cost: A valid number is required. "
-        "metadata: Expected an object."
+        "stream: expected true or false, got a string; cost: expected a number, got "
+        "a string; metadata: expected an object, got an integer"
     ),
     b"NaN": NO_NUMBER,
     b"-Infinity": NO_NUMBER,

@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from server_tools import KEY, clean_environment, create, get, serving
+from server_tools import KEY, clean_environment, create, get, keep, serving
 
 # What real programs send: shapes that no documentation allows.
 BODIES = [
@@ -26,6 +26,76 @@ BODIES = [
         "positive_feedback": True,
         "keywordsai_api_controls": {"block": True},
     },
+    {
+        "prompt_messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "see"},
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": "https://example.com/a.png"},
+                    },
+                    "more",
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": None,
+                        "type": "function",
+                        "function": {"name": "f", "arguments": {"a": 1}},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "1"},
+        ]
+    },
+    {
+        "model": None,
+        "text": "half \ud800",
+        "cost": None,
+        "latency": 10**400,
+        "prompt_tokens": 10**30,
+        "failed": False,
+        "tags": ["a"],
+        "latency_ms": 12,
+        "type": "llm",
+    },
+    {},
+    {
+        "customer_identifier": 1,
+        "custom_identifier": 2,
+        "thread_identifier": 3,
+        "group_identifier": 4,
+        "trace_unique_id": 5,
+        "prompt_id": 7,
+        "user_id": {"a": 1},
+        "warnings": {"slow": True},
+        "stop": "END",
+        "tool_choice": "any",
+        "cost": 0,
+        "log_type": "span",
+        "status": "error",
+        "reasoning": "because",
+        "thinking": "hm",
+        "input": [{"role": "user", "content": "Hi"}],
+        "output": {"role": "assistant", "content": "Hello"},
+        "full_request": [1, 2],
+        "full_response": "text",
+        "embedding": [0.1, "x"],
+        "timestamp": "2026-01-20T10:30:00.123456789Z",
+        "start_time": "20/01/2026 at ten",
+        "prompt": {"prompt_id": 5, "version": "newest"},
+        "usage": {"prompt_tokens": 1},
+        "tool_calls": [{"id": None, "function": None}],
+    },
+]
+
+# What is taken no more, and may be in a database all the same.
+FROM_BEFORE = [
     {
         "customer_identifier": 1,
         "custom_identifier": 2,
@@ -62,33 +132,6 @@ BODIES = [
         "completion_message": "just text",
         "completion_messages": {"role": "user"},
         "messages": None,
-    },
-    {
-        "prompt_messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "see"},
-                    {
-                        "type": "image_url",
-                        "image_url": {"url": "https://example.com/a.png"},
-                    },
-                    "more",
-                ],
-            },
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [
-                    {
-                        "id": None,
-                        "type": "function",
-                        "function": {"name": "f", "arguments": {"a": 1}},
-                    }
-                ],
-            },
-            {"role": "tool", "tool_call_id": "c", "content": "1"},
-        ]
     },
     {
         "prompt_messages": [
@@ -175,18 +218,6 @@ BODIES = [
         "field_name": None,
         "encoding_format": 1,
     },
-    {
-        "model": None,
-        "text": "half \ud800",
-        "cost": None,
-        "latency": 10**400,
-        "prompt_tokens": 10**30,
-        "failed": False,
-        "tags": ["a"],
-        "latency_ms": 12,
-        "type": "llm",
-    },
-    {},
 ]
 
 SCRIPT = """
@@ -223,7 +254,10 @@ print(json.dumps({
 def test_the_published_sdk(published_python, database, tmp_path, base):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
+    ids = keep(database, *FROM_BEFORE)
     with serving(database) as (_, url):
+        for log_id, body in zip(ids, FROM_BEFORE, strict=True):
+            assert get(url, log_id)["as_sent"] == body
         for body in BODIES:
             assert get(url, create(url, body))["as_sent"] == body
         done = subprocess.run(
@@ -236,11 +270,12 @@ def test_the_published_sdk(published_python, database, tmp_path, base):
         )
         assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["before"] == len(BODIES)
+    assert said["before"] == len(FROM_BEFORE) + len(BODIES)
     assert said["made"]["message"] == "log successful"
     assert said["one"] == ["by-params", "Hi", "Hello", 3, "success"]
     assert said["two"] == ["by-dict", "failed", "c-1", 1.5, True]
-    recent = len(BODIES) - 1 + 2  # one body's timestamp is long past
+    # Two of the timestamps are long past.
+    recent = len(FROM_BEFORE) + len(BODIES) - 2 + 2
     assert said["page"] == [
         recent,
         1,

@@ -1,0 +1,116 @@
+"""What was posted, made ready to be stored: ids, instants, columns, digests.
+
+Imports neither aiohttp nor a driver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from keywordsai.server.answers import to_json
+from keywordsai.server.bodies import read_json
+from keywordsai.server.changes import joined, overlaid
+from keywordsai.server.ids import IdSource
+from keywordsai.server.rows import derived
+from keywordsai.server.store import NewLog, StoredLog
+from keywordsai.server.tables import attributes_of, columns_of
+from keywordsai.server.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Intake", "changed", "digest_of", "digests_of", "to_bytes"]
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+@attrs.frozen(kw_only=True)
+class Intake:
+    """Makes logs that have been checked ready to be stored.
+
+    Attributes:
+        new_id: Gives a new id at every call.
+        now: Gives the present instant, microseconds since 1970.
+    """
+
+    new_id: Callable[[], str] = attrs.field(factory=IdSource, repr=False)
+    now: Callable[[], int] = attrs.field(default=_now, repr=False)
+
+    def new_log(self, text: str, body: dict[str, Any], digest: str | None) -> NewLog:
+        """A log as it is stored first.
+
+        Args:
+            text: Its JSON as it came.
+            body: The object that is.
+            digest: See `digest_of`.
+        """
+        log_id, now = self.new_id(), self.now()
+        sent = parse_time(body.get("timestamp"))
+        timestamp = now if sent is None else sent
+        full = derived(body, log_id=log_id, timestamp=timestamp)
+        return NewLog(
+            id=log_id,
+            created=now,
+            timestamp=timestamp,
+            body=text,
+            columns=columns_of(full),
+            attributes=attributes_of(full),
+            idempotency=digest,
+        )
+
+
+def changed(log: StoredLog, asked: dict[str, Any], *, now: int) -> NewLog:
+    """A stored log with changes that have been checked, ready to be stored again.
+
+    Args:
+        log: As it is stored.
+        asked: The changes, see `keywordsai.server.changes.joined`.
+        now: The present instant, microseconds.
+    """
+    body = read_json(log.body)
+    before = {} if log.changes is None else read_json(log.changes)
+    changes = joined(body, before, asked)
+    shown = overlaid(body, changes)
+    full = derived(shown, log_id=log.id, timestamp=log.timestamp)
+    return NewLog(
+        id=log.id,
+        created=now,
+        timestamp=log.timestamp,
+        body=log.body,
+        changes=to_json(changes).decode(),
+        columns=columns_of(full),
+        attributes=attributes_of(full),
+    )
+
+
+def to_bytes(text: str) -> bytes:
+    """Bytes of a header, whatever it holds."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def digest_of(key: bytes, token: str) -> str | None:
+    """One text for an account's idempotency key; neither can be had back from it."""
+    if not token:
+        return None
+    account = hashlib.sha256(key).digest()
+    return hashlib.sha256(account + to_bytes(token)).hexdigest()
+
+
+def digests_of(key: bytes, token: str) -> Iterator[str | None]:
+    """The like for every place in a bulk: never what a single log has of that key.
+
+    They differ at their end, so that in an index they are neighbours.
+    """
+    if not token:
+        return itertools.repeat(None)
+    account = hashlib.sha256(key).digest()
+    bulk = hmac.digest(account, b"bulk " + to_bytes(token), "sha256").hex()
+    return (f"{bulk[:-4]}{index:04x}" for index in itertools.count())
