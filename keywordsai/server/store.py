@@ -26,7 +26,8 @@ from keywordsai.server.engines import (
 )
 from keywordsai.server.filters import clause
 from keywordsai.server.inserts import insert_rows
-from keywordsai.server.tables import attributes, logs, metadata
+from keywordsai.server.schema import prepare
+from keywordsai.server.tables import attributes, logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,12 +120,10 @@ class Store:
         parsed = parse_url(url)
         try:
             engines = connect(parsed)
-            store = cls(engines)
             try:
-                metadata.create_all(engines.writer)
-                store.find_one("")
-            except sa.exc.SQLAlchemyError:
-                store.close()
+                prepare(engines)
+            except BaseException:
+                engines.dispose()
                 raise
         except ConfigurationError:
             raise
@@ -132,7 +131,7 @@ class Store:
             raise ConfigurationError(
                 f"database: cannot use {shown(parsed)}: {reason(error)}"
             ) from error
-        return store
+        return cls(engines)
 
     def add(self, new: Sequence[NewLog]) -> list[str]:
         """Store logs in one transaction, all or none.

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from databases import DATABASES, fresh, postgresql
+from databases import DATABASES, OF_ANY_TEST, fresh, postgresql
 
 from keywordsai.server.app import serve_in_thread
 
@@ -19,7 +19,7 @@ UNREACHABLE = (
 )
 
 
-@pytest.fixture(scope="session", params=DATABASES)
+@pytest.fixture(scope="session", params=OF_ANY_TEST)
 def shared_url(request, tmp_path_factory):
     """A server for tests that do not mind each other's logs."""
     folder = tmp_path_factory.mktemp("shared")
@@ -30,10 +30,13 @@ def shared_url(request, tmp_path_factory):
         yield url
 
 
-@pytest.fixture
-def url(database):
+@pytest.fixture(params=OF_ANY_TEST)
+def url(request, tmp_path):
     """A server without logs."""
-    with serve_in_thread(database=in_memory(database)) as url:
+    with (
+        fresh(request, request.param, tmp_path) as database,
+        serve_in_thread(database=in_memory(database)) as url,
+    ):
         yield url
 
 

@@ -1,6 +1,8 @@
 """The databases that the server's tests run over: SQLite, and a real PostgreSQL.
 
-``TEST_DATABASES=sqlite`` leaves PostgreSQL out, where another environment has it.
+By default only what a database may well do differently is tested over both;
+``TEST_DATABASES=sqlite,postgresql`` tests all over both, as tox's environment
+``server`` does, and ``TEST_DATABASES=sqlite`` leaves PostgreSQL out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from pathlib import Path
 
 import pytest
 
-DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql").split(",")
+_ASKED = os.environ.get("TEST_DATABASES")
+DATABASES = (_ASKED or "sqlite,postgresql").split(",")
+OF_ANY_TEST = (_ASKED or "sqlite").split(",")
 _DEADLINE = 60.0
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin")
 # Nothing of it need outlive the tests.
