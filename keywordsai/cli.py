@@ -1,4 +1,4 @@
-"""The command line: ``keywordsai serve``, ``quickstart`` and ``spool``.
+"""The command line: ``keywordsai serve``, ``quickstart``, ``push`` and ``spool``.
 
 Exit codes: 0 all went well, 1 something is left that should not be, 2 an option
 cannot be used as given (one line on standard error says which). Nothing of the
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from keywordsai._version import version
 from keywordsai.errors import ConfigurationError
+from keywordsai.push.arguments import add_push
 from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="log two calls to a server of its own and read them back",
         description="Log two calls to a server of its own and read them back.",
     )
+    add_push(commands)
     _add_spool(commands)
     return parser
 
@@ -193,6 +195,10 @@ def _run(options: argparse.Namespace) -> int:
         from keywordsai.spool.cli import run as run_spool  # noqa: PLC0415  as above
 
         return run_spool(options)
+    if options.command == "push":
+        from keywordsai.push.cli import run as run_push  # noqa: PLC0415  as above
+
+        return run_push(options)
     import keywordsai.server.app  # noqa: F401, PLC0415 - says early what is missing
 
     if options.command == "quickstart":

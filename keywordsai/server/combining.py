@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from keywordsai.server.engines import StoreFull
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -88,13 +90,16 @@ class CombinedCommit:
             raise
 
     def _store(self, batch: Sequence[_Waiting]) -> bool:
-        """Commit a batch; say whether. A single caller's failure goes to it."""
+        """Commit a batch; say whether it is settled, so or by a failure of all."""
         try:
             ids = iter(self._add([log for one in batch for log in one.logs]))
         except Exception as error:  # noqa: BLE001  the waiting caller raises it
-            if len(batch) == 1:
-                batch[0].error = error
-            return len(batch) == 1
+            if len(batch) > 1 and not isinstance(error, StoreFull):
+                return False
+            # Where there is no room, to try one by one would find none either.
+            for one in batch:
+                one.error = error
+            return True
         for one in batch:
             one.ids = list(itertools.islice(ids, len(one.logs)))
         return True

@@ -219,6 +219,22 @@ class Store:
                 bodies.update((log.id, log) for log in found)
         return Found(count=count, logs=[bodies[found] for found in ids])
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that reads, for who keeps tables of their own beside ours."""
+        with self._turn, self._reader.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Likewise one in a transaction that writes, all of it or nothing.
+
+        Raises:
+            StoreFull: There is no room.
+        """
+        with telling_full(), self._turn, self._writer.begin() as connection:
+            yield connection
+
     @property
     def in_memory(self) -> bool:
         """Whether all of it is gone once it is closed."""

@@ -27,7 +27,7 @@ from keywordsai.spool.removing import doomed, remove
 from keywordsai.spool.taking import take
 from keywordsai.spool.text import bar, count, shown
 
-__all__ = ["run"]
+__all__ = ["Progress", "run"]
 
 _LEFT, _INTERRUPTED = 1, 130
 _WIDTH = 110  # of what is no terminal
@@ -110,7 +110,7 @@ def _resend(folder: Folder, options: argparse.Namespace) -> int:
         _print(looking.not_sent(folder, spools.account, all_accounts=every))
         return _LEFT if taken.troubles else 0
     print(f"Sending {count(total, 'log')} to {settings.base_url}")
-    progress = _Progress(total)
+    progress = Progress(total)
     sent = send(client, folder, taken, timeout=options.timeout, show=progress.show)
     progress.end()
     _complain(sent.warnings)
@@ -187,12 +187,16 @@ def _width() -> int:
     return shutil.get_terminal_size((_WIDTH, 24)).columns
 
 
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 @attrs.define
-class _Progress:
+class Progress:
     """A bar on a terminal, else a line now and then."""
 
     total: int
-    _is_terminal: bool = attrs.field(factory=sys.stdout.isatty)
+    _is_terminal: bool = attrs.field(factory=_on_terminal)
     _next: float = attrs.field(factory=lambda: time.monotonic() + _LINE_EVERY)
     _started: float = attrs.field(factory=time.monotonic)
 

@@ -26,9 +26,9 @@ from keywordsai.errors import (
     ReadTimeout,
     TransportError,
 )
-from keywordsai.server.answers import internal_error
+from keywordsai.server.answers import disk_full, internal_error
 from keywordsai.server.combining import CombinedCommit
-from keywordsai.server.engines import reason
+from keywordsai.server.engines import StoreFull, reason
 from keywordsai.server.handler import Handler
 from keywordsai.server.operations import CreateLog, CreateLogs
 from keywordsai.server.store import Store
@@ -98,6 +98,8 @@ class Database:
         with self._working():
             try:
                 return self._answer(attrs.evolve(request, headers=headers))
+            except StoreFull:
+                return disk_full()
             except SQLAlchemyError as error:
                 raise self._failed(error) from error
             except Exception as error:  # noqa: BLE001  as the server answers it
