@@ -110,7 +110,15 @@ def environment(server):
     """Of the process's own only what Python needs, and the way to the server."""
     kept = {
         name: os.environ[name]
-        for name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+        for name in (
+            "PATH",
+            "HOME",
+            "LANG",
+            "TMPDIR",
+            "VIRTUAL_ENV",
+            "SYSTEMROOT",
+            "PYTHONPATH",
+        )
         if name in os.environ
     }
     return {
@@ -133,7 +141,9 @@ def test_block(block, environment, tmp_path):
     file.write_text(block.before + block.code, encoding="utf-8")
     command = [str(file)]
     if "\ndef test_" in f"\n{block.code}":
-        options = ["-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+        # By its name too, lest the installed metadata be older than the source.
+        plugins = ["-p", "keywordsai.testing", "-p", "no:cacheprovider"]
+        options = ["-W", "error", *plugins, "--rootdir", str(tmp_path)]
         command = ["-m", "pytest", "-q", *options, str(file)]
     elif block.marker == "notebook":
         command = ["-c", CELL, str(file)]
@@ -202,7 +212,7 @@ def test_variable_is_in_the_reference(variable):
 
 def test_every_option_of_the_command_line_is_in_the_reference(capsys):
     page = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8")
-    for command in ("serve", "quickstart"):
+    for command in ("serve", "quickstart", "push"):
         assert f"`keywordsai {command}`" in page
         assert cli.main([command, "--help"]) == 0
         options = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
