@@ -8,26 +8,23 @@ server is imported before a command asks for it: its extra may not be installed.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import logging
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from keywordsai._version import version
 from keywordsai.errors import ConfigurationError
 from keywordsai.push.arguments import add_push
-from keywordsai.server import DEFAULT_DATABASE, DEFAULT_PORT
+from keywordsai.server.cli import add_serve
+from keywordsai.server.cli import run as run_serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_KEY_VARIABLE = "KEYWORDSAI_SERVER_API_KEY"
 _UNUSABLE = 2
+_INTERRUPTED = 130
 _SERVER_EXTRA = frozenset({"alembic", "jinja2", "sqlalchemy"})  # as in setup.cfg
 _LONGEST = 1e9  # seconds
 _LISTED = 100
@@ -38,14 +35,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(_UNUSABLE, f"{self.prog}: {message}\n")
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5):
-        raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text!r}")
-    if int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a number up to 65535, got {text}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -74,28 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="run the local log server",
         description="Run the local log server until Ctrl-C or SIGTERM.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    serve.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; others need a key"
-    )
-    serve.add_argument(
-        "--port",
-        default=DEFAULT_PORT,
-        type=_port,
-        help="port to listen on, 0 for a free one",
-    )
-    serve.add_argument(
-        "--database",
-        default=DEFAULT_DATABASE,
-        help="where the logs are kept",
-    )
-    serve.add_argument(
-        "--api-key",
-        metavar="KEY",
-        help=f"the one key to take, else any; better set {_KEY_VARIABLE}, since "
-        "others on the machine can read a command line",
-    )
+    add_serve(serve)
     commands.add_parser(
         "quickstart",
         help="log two calls to a server of its own and read them back",
@@ -174,22 +143,6 @@ def _add_spool(
     purge.add_argument("--yes", action="store_true", help="do not ask")
 
 
-async def _serve(*, host: str, port: int, database: str, api_key: str | None) -> None:
-    from keywordsai.server.app import running  # noqa: PLC0415 - an extra
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Where there are no such handlers (Windows), Ctrl-C raises instead.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
-    server = running(host=host, port=port, database=database, api_key=api_key)
-    async with server as url:
-        print(f"Keywords AI log server listening on {url}")
-        print(f"Point a client at it: KEYWORDSAI_BASE_URL={url}/api", flush=True)
-        await stop.wait()
-
-
 def _run(options: argparse.Namespace) -> int:
     if options.command == "spool":
         from keywordsai.spool.cli import run as run_spool  # noqa: PLC0415  as above
@@ -199,26 +152,11 @@ def _run(options: argparse.Namespace) -> int:
         from keywordsai.push.cli import run as run_push  # noqa: PLC0415  as above
 
         return run_push(options)
-    import keywordsai.server.app  # noqa: F401, PLC0415 - says early what is missing
+    if options.command == "serve":
+        return run_serve(options)
+    from keywordsai.quickstart import run  # noqa: PLC0415 - needs the extra
 
-    if options.command == "quickstart":
-        from keywordsai.quickstart import run  # noqa: PLC0415 - this command only
-
-        return run()
-    logging.basicConfig(level=logging.WARNING)
-    api_key = options.api_key
-    if api_key is None:
-        api_key = os.environ.get(_KEY_VARIABLE) or None
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(
-            _serve(
-                host=options.host,
-                port=options.port,
-                database=options.database,
-                api_key=api_key,
-            )
-        )
-    return 0
+    return run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,6 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     except ConfigurationError as error:
         message = str(error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except BrokenPipeError:  # whoever was reading has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -68,14 +68,18 @@ class Inflater:
         Raises:
             Refusal: 400, it cannot be inflated.
         """
-        while data:
-            if self._zlib is None:
-                self._start += data
-                if len(self._start) < 2:
+        if self._zlib is None:
+            self._start += data
+            if len(self._start) < 2:
+                return
+            data, self._start = self._start, b""
+            self._zlib = zlib.decompressobj(_wrapping(data))
+        piece = b""
+        # After a full piece there may be more of it though all data was taken in.
+        while data or len(piece) == PIECE:
+            if self._zlib.eof:
+                if not data:
                     return
-                data, self._start = self._start, b""
-                self._zlib = zlib.decompressobj(_wrapping(data))
-            elif self._zlib.eof:
                 if not self._gzip:
                     raise _broken()
                 self._zlib = zlib.decompressobj(_GZIP)  # of the next member

@@ -32,6 +32,7 @@ import pytest
 import keywordsai
 from keywordsai import cli, settings
 from keywordsai.server.app import serve_in_thread
+from keywordsai.server.cli import KEY_VARIABLE
 from keywordsai.transport import network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,7 +203,7 @@ def test_public_name_is_in_the_reference(name):
         settings.ENABLED_VARIABLE,
         *network._CA_VARIABLES,
         *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"),
-        cli._KEY_VARIABLE,
+        KEY_VARIABLE,
     ],
 )
 def test_variable_is_in_the_reference(variable):

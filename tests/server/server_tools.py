@@ -140,6 +140,7 @@ def serving(database, *arguments, **environment):
             first + process.stderr.read()
         )
         assert "KEYWORDSAI_BASE_URL=" in process.stdout.readline()
+        until(lambda: process.stdout.readline() == "Stop it with Ctrl-C.\n")
         yield process, first.split()[-1]
     finally:
         if process.poll() is None:
