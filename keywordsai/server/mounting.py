@@ -118,7 +118,7 @@ class LogServer:
                 path=request.rel_url.raw_path,
                 status=None if written is None else written.status,
                 bytes_in=request.content.total_bytes,
-                bytes_out=0 if written is None else written.body_length,
+                bytes_out=_length(written),
                 seconds=time.perf_counter() - start,
                 peer=request.remote or "",
             )
@@ -240,3 +240,10 @@ class LogServer:
     async def _close(self, _app: web.Application) -> None:
         await self._commits.close()
         self._readers.shutdown(cancel_futures=True)
+
+
+def _length(written: web.StreamResponse | None) -> int:
+    """The length of an answer's body: of one that is still to be sent, too."""
+    if isinstance(written, web.Response):
+        return written.content_length or 0
+    return 0 if written is None else written.body_length

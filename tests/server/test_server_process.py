@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
+import json
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 from databases import contents
@@ -23,6 +25,7 @@ from server_tools import (
     listed,
     run,
     serving,
+    start,
     stopped,
     until,
 )
@@ -228,6 +231,22 @@ def test_unusable_options(tmp_path, capsys, monkeypatch):
         (["--api-key", key, "--database", "sqlite://"], "api_key")
         for key in ("", "a b", "a\nb")
     ]
+    cases += [
+        (
+            ["--allow-host", name, "--database", "sqlite://"],
+            "allow_host: expected a name",
+        )
+        for name in ("http://x", "a:80", "*", "", "a/b", "a b")
+    ]
+    cases += [
+        (
+            [option, time, "--database", "sqlite://"],
+            f"{option}: expected a span of time",
+        )
+        for option in ("--keep", "--window")
+        for time in ("x", "0s", "1", "1y")
+    ]
+    cases += [(["--fault", "nonsense", "--database", "sqlite://"], "fault: 'nonsense'")]
     cases += [(["--nonsense"], "--nonsense")]
     for arguments, words in cases:
         assert main(["serve", *arguments]) == 2, arguments
@@ -330,3 +349,142 @@ def test_without_the_extra_it_says_what_to_install(command, missing, tmp_path):
         done.stderr
         == "keywordsai: this needs the server extra; in a clone of the project: pip install '.[server]'\n"
     )
+
+
+INTERRUPTED = """
+import importlib.abc, os, signal, sys
+
+module = sys.argv[1]
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from keywordsai.__main__ import main
+sys.argv[1:2] = ["serve", "--port", "0", "--database", "sqlite://"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "keywordsai.cli",
+        "keywordsai.server.cli",
+        "aiohttp",
+        "sqlalchemy.engine",
+        "keywordsai.server.mounting",
+    ],
+)
+def test_ctrl_c_during_the_imports_ends_it_quietly(module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=clean_environment(),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+STUCK = """
+import sys, time
+from keywordsai.server import cli, store
+cli._SLOWEST_STOP = 0.5
+store.Store.find_one = lambda self, log_id: log_id and time.sleep(3600)
+sys.exit(cli.run(__import__("keywordsai.cli").cli._parser().parse_args(sys.argv[1:])))
+"""
+
+
+def test_a_read_without_end_does_not_keep_it_from_stopping():
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            STUCK,
+            "serve",
+            "--port",
+            "0",
+            "--database",
+            "sqlite://",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    )
+    with process:
+        url = process.stdout.readline().split()[-1]
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname, parts.port), DEADLINE) as client:
+            client.sendall(
+                f"GET /request-logs/{'0' * 32} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n\r\n".encode()
+            )
+            assert call(f"{url}/healthz").status == 200  # that request was read too
+            code, _, err = stopped(process)
+    assert code == 1
+    assert err == "keywordsai: a request would not end; stopped without it\n"
+
+
+def test_several_keys(sqlite_file):
+    with serving(sqlite_file, "--api-key", "one", "--api-key", "two,three") as (_, url):
+        for key, status in (("one", 200), ("two,three", 200), ("two", 401), ("", 401)):
+            assert call(f"{url}/request-logs/list", key=key).status == status
+    with serving(sqlite_file, KEYWORDSAI_SERVER_API_KEY=" one two,three ") as (_, url):
+        for key, status in (("one", 200), ("two,three", 200), ("two", 401)):
+            assert call(f"{url}/request-logs/list", key=key).status == status
+
+
+def test_what_it_says_at_the_start(sqlite_file):
+    with start(
+        "serve", "--port", "0", "--database", sqlite_file, "--api-key", "secret"
+    ) as process:
+        said = [process.stdout.readline() for _ in range(5)]
+        url = said[0].split()[-1]
+        assert call(f"{url}/healthz", key=None).status == 200
+        assert stopped(process, signal.SIGINT) == (0, "", "")
+    assert f"KEYWORDSAI_BASE_URL={url}/api\n" in said[1]
+    assert f" {url}/\n" in said[3]
+    assert "secret" not in "".join(said)
+
+
+def test_the_access_log_says_nothing_of_what_is_logged(sqlite_file):
+    with serving(sqlite_file, "--access-log", "--fault", "close first 1") as (
+        process,
+        url,
+    ):
+        with pytest.raises(http.client.RemoteDisconnected):
+            call(f"{url}/request-logs/list?model=private")
+        made = create(url, {"text": "private words"})
+        get(url, made)
+        call(f"{url}/private/path?customer_identifier=private", "PROPFIND")
+        code, out, err = stopped(process)
+    assert (code, out) == (0, "")
+    assert "private" not in err
+    assert made not in err
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == [
+        ("GET", "/request-logs/list", None),
+        ("POST", "/api/request-logs/create/", 201),
+        ("GET", "/api/request-logs/{id}/", 200),
+        ("OTHER", "{unknown}", 404),
+    ]
+    assert lines[1]["bytes_in"] == len('{"text": "private words"}')
+    assert lines[2]["bytes_out"] > 100
+    for line in lines:
+        assert list(line) == [
+            "time",
+            "method",
+            "path",
+            "status",
+            "bytes_in",
+            "bytes_out",
+            "ms",
+            "peer",
+        ]
+        assert line["peer"] == "127.0.0.1"
+        assert 0 <= line["ms"] < 20_000
+        assert line["time"].endswith("Z")
