@@ -81,7 +81,7 @@ def test_the_logs_of_other_processes_are_told_within_a_second(database):
             made = create(two, {"n": 2})
             start = time.monotonic()
             stream.until(made)
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 3  # requests under way would have 5
 
 
 def test_many_commits_are_few_events():
@@ -103,7 +103,7 @@ def test_open_streams_never_hold_up_the_end(sqlite_file, streams):
             stream.until(made)
         start = time.monotonic()
         assert stopped(process) == (0, "", "")
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 3  # requests under way would have 5
         assert [stream.next() for stream in opened] == [None] * streams
 
 
