@@ -50,16 +50,15 @@ class Stream:
             assert event is not None
 
 
-def test_a_log_is_told_at_once():
+def test_a_log_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(events, "_LOOK_FOR_LOGS", 3600)  # the process's own need none
     with serve_in_thread() as url, Stream(url) as stream:
         assert stream.response.status == 200
         assert stream.response.headers["Content-Type"] == "text/event-stream"
         assert stream.response.headers["Cache-Control"] == "no-store"
         for _ in range(3):
-            start = time.monotonic()
             made = create(url, {"n": 1})
             assert stream.next() == ("logs", made)
-            assert time.monotonic() - start < 0.4  # the look for others' comes later
 
 
 def test_it_begins_with_the_newest_log():
@@ -81,7 +80,7 @@ def test_the_logs_of_other_processes_are_told_within_a_second(database):
             made = create(two, {"n": 2})
             start = time.monotonic()
             stream.until(made)
-            assert time.monotonic() - start < 3  # requests under way would have 5
+            assert time.monotonic() - start < 3  # a second, on an idle machine
 
 
 def test_many_commits_are_few_events():
