@@ -79,8 +79,8 @@ class Events:
         response = web.StreamResponse(headers=_HEADERS)
         self._streams += 1
         try:
-            await response.prepare(request)
             with contextlib.suppress(ConnectionError):  # the client left
+                await response.prepare(request)
                 await self._write(request, response)
         finally:
             self._streams -= 1
@@ -88,7 +88,6 @@ class Events:
 
     async def _write(self, request: web.Request, response: web.StreamResponse) -> None:
         if self._looking is None or self._looking.done():
-            await self._look_once()  # it may be long since anybody did
             self._looking = asyncio.create_task(self._look())
         await response.write(b"retry: 2000\n\n")
         loop = asyncio.get_running_loop()
@@ -110,8 +109,8 @@ class Events:
     async def _look(self) -> None:
         """Look for the logs of other processes, while anybody listens."""
         while self._streams and not self._stopping:
-            await asyncio.sleep(_LOOK_FOR_LOGS)
             await self._look_once()
+            await asyncio.sleep(_LOOK_FOR_LOGS)
 
     async def _look_once(self) -> None:
         try:
