@@ -163,6 +163,9 @@ class Outcome:
     until: float | None = None
 
 
+_NOTHING = Outcome()
+
+
 class Faults:
     """The faults in force. Not for several threads at a time.
 
@@ -189,6 +192,8 @@ class Faults:
             now: The present moment, seconds of a clock that never steps back.
             dice: Gives a number from 0 up to 1 at every call.
         """
+        if not self._active:
+            return _NOTHING
         latency = 0.0
         for active in self._active:
             if not active.strikes(now, dice):

@@ -83,6 +83,8 @@ class LogServer:
         self._handler = handler
         self._site = site
         self._hosts = hosts or HostRule()
+        # Nearly every request has the same one.
+        self._admits = functools.lru_cache(maxsize=64)(self._hosts.admits)
         self._trouble = trouble or Trouble()
         self._access_log = access_log
         self._readers = ThreadPoolExecutor(_READERS, "keywordsai-read")
@@ -158,7 +160,7 @@ class LogServer:
         names = request.headers.getall("Host", [])
         path = request.rel_url.raw_path
         # Whatever asks after the server's health names it as it likes.
-        if all(map(self._hosts.admits, names)) or path in _HEALTH:
+        if all(map(self._admits, names)) or path in _HEALTH:
             return None
         text = self._hosts.refusal(names[0])
         if self._site is None or not self._site.has(path):
