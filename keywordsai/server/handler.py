@@ -8,7 +8,6 @@ waits for a commit that many creates share. Imports neither aiohttp nor a driver
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,8 +16,8 @@ import attrs
 from keywordsai.server.answers import Refusal, answer, disk_full
 from keywordsai.server.bodies import BodyLimit, parse_object
 from keywordsai.server.bulk import read_bulk
-from keywordsai.server.headers import header
-from keywordsai.server.intake import Intake, digest_of, digests_of, to_bytes
+from keywordsai.server.headers import bearer, header
+from keywordsai.server.intake import Intake, digest_of, digests_of
 from keywordsai.server.operations import (
     BATCH,
     BULK,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Handler"]
 
-_BEARER = re.compile(r"Bearer +(\S.*)", re.IGNORECASE)
 _UNKNOWN_KEY = (
     "Your API key is invalid or expired, please check your API key at the "
     "settings of this server"
@@ -128,8 +126,7 @@ class Handler:
         return route, log_id.replace("-", "").lower(), key
 
     def _sign_in(self, headers: Mapping[str, str]) -> bytes:
-        given = _BEARER.fullmatch(header(headers, "authorization").strip())
-        key = to_bytes(given[1]) if given else b""
+        key = bearer(headers)
         right = not self.api_keys or is_known(key, self.api_keys)
         if not key or not right:
             raise Refusal(401, _UNKNOWN_KEY, headers={"WWW-Authenticate": "Bearer"})
