@@ -6,7 +6,9 @@ from alembic import context
 
 from keywordsai.server.migrations import VERSION_TABLE
 
-context.configure(
-    connection=context.config.attributes["connection"], version_table=VERSION_TABLE
-)
-context.run_migrations()
+config = getattr(context, "config", None)
+if config is not None:  # else this is only being imported
+    context.configure(
+        connection=config.attributes["connection"], version_table=VERSION_TABLE
+    )
+    context.run_migrations()
