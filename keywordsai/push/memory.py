@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 import sqlalchemy as sa
 
+from keywordsai.server.ids import seqs_of
 from keywordsai.server.store import Store, StoredLog
-from keywordsai.server.tables import logs
+from keywordsai.server.tables import bodies, logs
 
 __all__ = ["DELIVERED", "REFUSED", "Ended", "Memory", "Wanted"]
 
@@ -125,10 +126,16 @@ class Memory:
             last: The id to end with.
             most: How many at most.
         """
+        # Their index is the seq, which is in the order of the ids.
+        first, end = seqs_of(after)[0], seqs_of(last)[1]
         query = (
-            sa.select(logs.c.id, logs.c.timestamp, logs.c.body)
-            .where(logs.c.id > after, logs.c.id <= last, *self._conditions(wanted))
-            .order_by(logs.c.id)
+            sa.select(logs.c.id, logs.c.timestamp, bodies.c.body)
+            .where(
+                *(bodies.c.seq == logs.c.seq, logs.c.seq.between(first, end)),
+                *(logs.c.id > after, logs.c.id <= last),
+                *self._conditions(wanted),
+            )
+            .order_by(logs.c.seq)
             .limit(most)
         )
         with self._store.reading() as connection:

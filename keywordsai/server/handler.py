@@ -57,10 +57,13 @@ class Handler:
     Attributes:
         api_keys: The keys taken; without any, every key that is not empty.
         intake: Makes what was posted ready to be stored.
+        window: How far back a list goes that names no start, microseconds; None
+            for all logs.
     """
 
     api_keys: Sequence[str] = attrs.field(default=(), repr=False)
     intake: Intake = attrs.field(factory=Intake)
+    window: int | None = None
 
     def handle(self, request: HTTPRequest, store: LogStore) -> HTTPResponse:
         """Answer a request, start to end.
@@ -136,7 +139,8 @@ class Handler:
         asked: dict[str, Any] = {}
         if request.method == "POST" and request.body and request.body.strip():
             asked = parse_object(request.body)[1]
-        return read_list_query(request.url, asked, now=self.intake.now())
+        now = self.intake.now()
+        return read_list_query(request.url, asked, now=now, window=self.window)
 
     def _begin_create(self, raw: bytes, digest: str | None) -> CreateLog:
         text, body = parse_object(raw)

@@ -1,4 +1,4 @@
-"""Rows into a table, many of them by one statement."""
+"""Logs into their tables, many rows by one statement."""
 
 from __future__ import annotations
 
@@ -9,18 +9,50 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from keywordsai.server.tables import attributes, bodies, logs, texts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["insert_rows"]
+    from keywordsai.server.newlogs import NewLog
+
+__all__ = ["insert_logs", "insert_rows"]
 
 _MOST_PARAMETERS = 999  # of one statement: all that older SQLites take
 
+_columns_of = itemgetter(*[column.name for column in logs.columns][3:])
+
+
+def insert_logs(
+    connection: sa.Connection, new: Sequence[NewLog], seqs: Sequence[int]
+) -> None:
+    """Insert all that there is to store of logs, but their counts.
+
+    Args:
+        connection: In a transaction.
+        new: The logs.
+        seqs: By what the database is to keep each.
+    """
+    narrow, whole, named, written = [], [], [], []
+    for log, seq in zip(new, seqs, strict=True):
+        index = log.index
+        narrow.append((seq, log.id, log.timestamp, *_columns_of(index.columns)))
+        whole.append(
+            (seq, log.idempotency, log.prompt, log.answer, log.changes, log.body)
+        )
+        named += [(name, text, seq, number) for name, text, number in index.attributes]
+        written += [(seq, name, folded, text) for name, folded, text in index.texts]
+    insert_rows(connection, logs, narrow)
+    insert_rows(connection, bodies, whole)
+    named.sort()  # by the primary key: neighbours are quickly put beside each other
+    insert_rows(connection, attributes, named)
+    insert_rows(connection, texts, written)
+
 
 def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Insert rows, each with a value for every column of the table.
+    """Insert rows, each with a value for every column of the table, in their order.
 
     SQLAlchemy would have the driver run the statement once for every row. Python's
     driver for SQLite lets go of the interpreter each time, and where other threads
@@ -28,16 +60,17 @@ def insert_rows(
     """
     done = 0
     if connection.dialect.positional:
-        values_of = itemgetter(*(column.name for column in table.columns))
         at_once = _MOST_PARAMETERS // len(table.columns)
         while len(rows) - done >= at_once:
             part = rows[done : done + at_once]
-            values = tuple(itertools.chain.from_iterable(map(values_of, part)))
+            values = tuple(itertools.chain.from_iterable(part))
             statement = _statement(table, at_once, connection.dialect)
             connection.exec_driver_sql(statement, values)
             done += at_once
     if done < len(rows):
-        connection.execute(sa.insert(table), rows[done:])
+        names = [column.name for column in table.columns]
+        rest = [dict(zip(names, row, strict=True)) for row in rows[done:]]
+        connection.execute(sa.insert(table), rest)
 
 
 @functools.lru_cache(maxsize=16)  # two of each database, and few are in use

@@ -17,10 +17,8 @@ from keywordsai.server.answers import to_json
 from keywordsai.server.bodies import read_json
 from keywordsai.server.changes import joined, overlaid
 from keywordsai.server.ids import IdSource
-from keywordsai.server.rows import derived
-from keywordsai.server.store import NewLog, StoredLog
-from keywordsai.server.tables import attributes_of, columns_of
-from keywordsai.server.times import parse_time
+from keywordsai.server.newlogs import NewLog, new_log
+from keywordsai.server.store import StoredLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,42 +50,28 @@ class Intake:
             body: The object that is.
             digest: See `digest_of`.
         """
-        log_id, now = self.new_id(), self.now()
-        sent = parse_time(body.get("timestamp"))
-        timestamp = now if sent is None else sent
-        full = derived(body, log_id=log_id, timestamp=timestamp)
-        return NewLog(
-            id=log_id,
-            created=now,
-            timestamp=timestamp,
-            body=text,
-            columns=columns_of(full),
-            attributes=attributes_of(full),
-            idempotency=digest,
+        return new_log(
+            text, body, log_id=self.new_id(), now=self.now(), idempotency=digest
         )
 
 
-def changed(log: StoredLog, asked: dict[str, Any], *, now: int) -> NewLog:
+def changed(log: StoredLog, asked: dict[str, Any]) -> NewLog:
     """A stored log with changes that have been checked, ready to be stored again.
 
     Args:
         log: As it is stored.
         asked: The changes, see `keywordsai.server.changes.joined`.
-        now: The present instant, microseconds.
     """
     body = read_json(log.body)
     before = {} if log.changes is None else read_json(log.changes)
     changes = joined(body, before, asked)
     shown = overlaid(body, changes)
-    full = derived(shown, log_id=log.id, timestamp=log.timestamp)
-    return NewLog(
-        id=log.id,
-        created=now,
-        timestamp=log.timestamp,
-        body=log.body,
+    return new_log(
+        log.body,
+        shown,
+        log_id=log.id,
+        now=log.timestamp,
         changes=to_json(changes).decode(),
-        columns=columns_of(full),
-        attributes=attributes_of(full),
     )
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
+from keywordsai.server.aggregates import Figures, Overview
 from keywordsai.server.answers import Refusal, answer, to_json
-from keywordsai.server.query import ListQuery
+from keywordsai.server.query import ListQuery, Selection
 from keywordsai.server.rows import detail, row
-from keywordsai.server.store import Found, NewLog, StoredLog
+from keywordsai.server.store import BriefLog, Found, NewLog, StoredLog
 from keywordsai.transport.base import HTTPResponse
 
 if TYPE_CHECKING:
@@ -46,6 +47,20 @@ class LogStore(Protocol):
 
     def find(self, query: ListQuery) -> Found:
         """A page of logs, and how many match."""
+        ...
+
+    def brief(
+        self, selection: Selection, *, before: str | None, after: str | None, limit: int
+    ) -> Sequence[BriefLog]:
+        """The newest logs, in brief."""
+        ...
+
+    def summarize(self, selection: Selection) -> Figures:
+        """Sums and means over logs."""
+        ...
+
+    def overview(self, selection: Selection, *, step: int) -> Overview:
+        """Figures over logs by time and by what they share."""
         ...
 
 

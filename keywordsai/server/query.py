@@ -1,27 +1,27 @@
 """What a list request asks for: the page, the order, the time, the filters.
 
-Knows no database. Only equality is read so far; a condition with any other
-operator is refused by name, and `conditions_from_body` is where the rest of the
-service's filter language will be read.
+Knows no database; the filters are read in `keywordsai.server.language`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import attrs
 
 from keywordsai.server.answers import Refusal
+from keywordsai.server.language import (
+    Condition,
+    Plain,
+    conditions_of_body,
+    quick_filters,
+)
 from keywordsai.server.times import parse_time
 
 __all__ = ["Condition", "ListQuery", "Plain", "Selection", "read_list_query"]
 
-Plain: TypeAlias = str | float | bool
-"""What a field can be compared with; int is among float, as everywhere in typing."""
-
-_HOUR = 3_600_000_000  # microseconds
 _LARGEST_PAGE_SIZE = 1000
 _DEFAULT_PAGE_SIZE = 100
 
@@ -39,24 +39,6 @@ _OPTIONS = frozenset(
         *("is_test", "all_envs", "fetch_filters", "include_fields"),
     }
 )
-_QUICK_FILTER = re.compile(r"(.+?)(?:\[(value|operator)\])?", re.DOTALL)
-
-_MOST_CONDITIONS = 100  # databases limit how deep an expression may be
-
-
-@attrs.frozen(kw_only=True)
-class Condition:
-    """One condition of a list; all of them must hold.
-
-    Attributes:
-        field: The field as the request names it.
-        values: Strings, numbers or booleans. From a URL they are always strings.
-        operator: ``""`` is equality, the only one there is so far.
-    """
-
-    field: str
-    values: tuple[Plain, ...] = attrs.field(repr=False)
-    operator: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,8 +94,8 @@ class ListQuery:
         return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
 
-def _whole(options: dict[str, str], name: str, default: int, largest: int) -> int:
-    text = options.get(name, "")
+def _whole(options: dict[str, Any], name: str, default: int, largest: int) -> int:
+    text = str(options.get(name, ""))
     if not text:
         return default
     if re.fullmatch(r"[0-9]{1,12}", text) is None or not 1 <= int(text) <= largest:
@@ -121,112 +103,66 @@ def _whole(options: dict[str, str], name: str, default: int, largest: int) -> in
     return int(text)
 
 
-def _instant(options: dict[str, str], name: str, default: int) -> int:
-    text = options.get(name, "")
-    if not text:
+def _instant(options: dict[str, Any], name: str, default: int | None) -> int | None:
+    given = options.get(name, "")
+    if given == "":
         return default
-    instant = parse_time(text)
+    instant = parse_time(given)
     if instant is None:
         raise Refusal(400, f"{name}: expected an ISO 8601 time")
     return instant
 
 
-def _refuse_operator(field: str, operator: Any) -> Refusal:
-    return Refusal(
-        400,
-        f"{field[:100]}: this server knows no operator but equality (an empty "
-        f"one) yet, got {str(operator)[:50]!r}",
-    )
+def _order(options: dict[str, Any]) -> tuple[str, bool]:
+    sort_by = str(options.get("sort_by") or "-id")
+    column = _SORTABLE.get(sort_by.removeprefix("-"))
+    if column is None:
+        known = ", ".join(sorted(_SORTABLE))
+        raise Refusal(400, f"sort_by: expected one of {known}, with - for descending")
+    return column, sort_by.startswith("-")
 
 
-def _quick_filters(pairs: list[tuple[str, str]]) -> list[Condition]:
-    """Read ``field=value``, and ``field[value]=`` with ``field[operator]=``."""
-    conditions = []
-    for name, value in pairs:
-        found = _QUICK_FILTER.fullmatch(name)
-        if found is None:
-            continue  # a parameter without a name
-        field, part = found.groups()
-        if part == "operator":
-            if value:
-                raise _refuse_operator(field, value)
-        else:
-            conditions.append(Condition(field=field, values=(value,)))
-    return conditions
+def _fields(options: dict[str, Any]) -> frozenset[str] | None:
+    wanted = options.get("include_fields", "")
+    names = wanted.split(",") if isinstance(wanted, str) else wanted
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise Refusal(400, "include_fields: expected names with commas between")
+    return (frozenset(name.strip() for name in names) - {""}) or None
 
 
-def _condition(field: str, stated: Any) -> Condition:
-    if isinstance(stated, dict):
-        operator = stated.get("operator") or ""
-        if operator != "":
-            raise _refuse_operator(field, operator)
-        value = stated.get("value")
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if isinstance(value, str | int | float):
-            return Condition(field=field, values=(value,))
-    raise Refusal(
-        400,
-        f"filters.{field[:100]}: expected an object with an operator and a value, "
-        "the value an array of one string, number or boolean",
-    )
-
-
-def conditions_from_body(body: dict[str, Any]) -> list[Condition]:
-    """Read ``{"filters": {field: condition, or a list of them}}``.
-
-    Raises:
-        Refusal: 400, it is no such object or has an operator unknown here.
-    """
-    filters = body.get("filters")
-    if filters is None:
-        return []
-    if not isinstance(filters, dict):
-        raise Refusal(400, "filters: expected an object of conditions by field")
-    return [
-        _condition(field, stated)
-        for field, value in filters.items()
-        for stated in (value if isinstance(value, list) else [value])
-    ]
-
-
-def _bounded(conditions: list[Condition]) -> tuple[Condition, ...]:
-    if len(conditions) > _MOST_CONDITIONS:
-        raise Refusal(400, f"filters: more than {_MOST_CONDITIONS} conditions")
-    return tuple(conditions)
-
-
-def read_list_query(url: str, body: dict[str, Any], *, now: int) -> ListQuery:
+def read_list_query(
+    url: str, body: dict[str, Any], *, now: int, window: int | None = None
+) -> ListQuery:
     """Read a list request.
 
     Args:
-        url: The request's, absolute.
-        body: The posted object, empty for a GET.
+        url: The request's, absolute. What it says goes before what the body says,
+            so that a link to the next page can be posted with the same body.
+        body: The posted object, empty for a GET: ``filters``, and any of the options.
         now: The present instant, microseconds.
+        window: How far back a list goes that names no start, microseconds; None
+            for all logs.
 
     Raises:
         Refusal: 400, with what is wrong.
     """
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    options = {name: value for name, value in pairs if name in _OPTIONS}
-    sort_by = options.get("sort_by") or "-id"
-    column = _SORTABLE.get(sort_by.removeprefix("-"))
-    if column is None:
-        known = ", ".join(sorted(_SORTABLE))
-        raise Refusal(400, f"sort_by: expected one of {known}, with - for descending")
-    wanted = options.get("include_fields", "")
-    fields = frozenset(name.strip() for name in wanted.split(",")) - {""}
-    quick = _quick_filters([pair for pair in pairs if pair[0] not in _OPTIONS])
+    posted = {name: body[name] for name in _OPTIONS.intersection(body)}
+    given = {name: value for name, value in posted.items() if value is not None}
+    options = {**given, **{name: value for name, value in pairs if name in _OPTIONS}}
+    column, descending = _order(options)
+    quick = quick_filters(pair for pair in pairs if pair[0] not in _OPTIONS)
+    earliest = None if window is None else now - window
     return ListQuery(
         selection=Selection(
-            start=_instant(options, "start_time", now - _HOUR),
+            start=_instant(options, "start_time", earliest),
             end=_instant(options, "end_time", now),
-            conditions=_bounded([*quick, *conditions_from_body(body)]),
+            conditions=(*quick, *conditions_of_body(body)),
         ),
         page=_whole(options, "page", 1, 10**9),
         page_size=_whole(options, "page_size", _DEFAULT_PAGE_SIZE, _LARGEST_PAGE_SIZE),
         sort_by=column,
-        descending=sort_by.startswith("-"),
-        include_fields=fields or None,
+        descending=descending,
+        include_fields=_fields(options),
         url=url,
     )

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from keywordsai.errors import ConfigurationError
 from keywordsai.server.engines import shown
 from keywordsai.server.migrations import NEWEST, VERSION_TABLE
+from keywordsai.server.rebuilding import rebuild
 from keywordsai.server.tables import metadata
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ def _upgrade(connection: sa.Connection, version: str) -> None:
             f"its tables are of version {version}, and this keywordsai knows them up "
             f"to {NEWEST}; upgrade keywordsai, or name another database",
         )
+    if version == "0001":
+        rebuild(connection)
+        connection.execute(sa.update(_version), {"version_num": NEWEST})
+        return
     # Seldom needed, and a fifth of a second to import.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

@@ -82,7 +82,11 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
         addresses.close()
         raise
     try:
-        handler = Handler(api_keys=options.api_keys)
+        window = options.window
+        handler = Handler(
+            api_keys=options.api_keys,
+            window=None if window is None else round(window * 1_000_000),
+        )
         server = LogServer(
             store=store,
             handler=handler,

@@ -8,6 +8,7 @@ and raises SQLAlchemy's errors as they come, without the values (they are logs).
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,70 +25,33 @@ from keywordsai.server.engines import (
     shown,
     telling_full,
 )
-from keywordsai.server.filters import clause
-from keywordsai.server.inserts import insert_rows
+from keywordsai.server.figures import overview, summarize
+from keywordsai.server.finding import (
+    BriefLog,
+    Found,
+    StoredLog,
+    find,
+    find_brief,
+    find_one,
+)
+from keywordsai.server.hours import note_added
+from keywordsai.server.ids import IdSource, seq_of
+from keywordsai.server.inserts import insert_logs
+from keywordsai.server.newlogs import NewLog
 from keywordsai.server.schema import prepare
-from keywordsai.server.tables import attributes, logs
+from keywordsai.server.tables import bodies, logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from keywordsai.server.aggregates import Figures, Overview
     from keywordsai.server.query import ListQuery, Selection
 
-__all__ = ["Found", "NewLog", "Store", "StoreFull", "StoredLog"]
+__all__ = ["BriefLog", "Found", "NewLog", "Store", "StoreFull", "StoredLog"]
 
 _ATTEMPTS = 10  # against other processes that store logs under the same digests
+_PARTS = 16  # of an hour's count
 _CHUNK = 500  # parameters in one IN (...), well below any database's limit
-
-
-@attrs.frozen(kw_only=True)
-class NewLog:
-    """A log about to be stored.
-
-    Attributes:
-        id: 32 hex digits.
-        created: The instant of its arrival, microseconds.
-        timestamp: Its own instant, microseconds.
-        body: The JSON text as it came.
-        columns: What lists sort and filter by, by the column's name.
-        attributes: Rows for the other values that filters may name.
-        idempotency: A digest; of two logs with the same one the first is kept.
-        changes: JSON text of what was changed since, None for nothing.
-    """
-
-    id: str
-    created: int
-    timestamp: int
-    body: str = attrs.field(repr=False)
-    columns: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
-    attributes: Sequence[Mapping[str, Any]] = attrs.field(default=(), repr=False)
-    idempotency: str | None = None
-    changes: str | None = attrs.field(default=None, repr=False)
-
-
-@attrs.frozen(kw_only=True)
-class StoredLog:
-    """A log as it is stored.
-
-    Attributes:
-        id: 32 hex digits.
-        timestamp: Its instant, microseconds.
-        body: The JSON text as it came.
-        changes: JSON text of what was changed since, None for nothing.
-    """
-
-    id: str
-    timestamp: int
-    body: str = attrs.field(repr=False)
-    changes: str | None = attrs.field(default=None, repr=False)
-
-
-@attrs.frozen(kw_only=True)
-class Found:
-    """A page of logs, and how many logs match on all pages together."""
-
-    count: int
-    logs: Sequence[StoredLog]
 
 
 class Store:
@@ -104,6 +68,10 @@ class Store:
         self._turn: contextlib.AbstractContextManager[Any] = (
             threading.RLock() if engines.shared else contextlib.nullcontext()
         )
+        self._new_id = IdSource()
+        # SQLite has one writer at a time: nobody waits for another's count.
+        alone = engines.writer.dialect.name == "sqlite"
+        self._part = 0 if alone else secrets.randbelow(_PARTS)
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -144,10 +112,11 @@ class Store:
             StoreFull: There is no room for them.
         """
         for _ in range(_ATTEMPTS):
-            # If another process stored one of the digests in between (not with
-            # SQLite, where one writes at a time), look again.
             with contextlib.suppress(sa.exc.IntegrityError), telling_full(), self._turn:
                 return self._add(new)
+            # Another process stored one of the digests in between (not with SQLite,
+            # where one writes at a time), or made an id with the same seq.
+            new = [attrs.evolve(log, id=self._new_id()) for log in new]
         with telling_full(), self._turn:
             return self._add(new)
 
@@ -167,57 +136,59 @@ class Store:
                 ids.append(stored)
             # All processes in one order, lest two wait for each other's digests.
             fresh.sort(key=lambda log: log.idempotency or "")
-            insert_rows(connection, logs, [_log_row(log) for log in fresh])
-            named = [
-                {"log_id": log.id, **attribute}
-                for log in fresh
-                for attribute in log.attributes
-            ]
-            insert_rows(connection, attributes, named)
+            seqs = [seq_of(log.id) for log in fresh]
+            insert_logs(connection, fresh, seqs)
+            times = [log.timestamp for log in fresh]
+            note_added(connection, zip(times, seqs, strict=True), part=self._part)
         return ids
 
     def find_one(self, log_id: str) -> StoredLog | None:
         """The log of that id, None if there is none."""
-        query = sa.select(logs.c.id, logs.c.timestamp, logs.c.body)
         with self._turn, self._reader.connect() as connection:
-            found = connection.execute(query.where(logs.c.id == log_id)).first()
-        return None if found is None else _stored(found)
+            return find_one(connection, log_id)
 
     def newest_id(self) -> str | None:
         """The id of the newest log, None if there is none."""
-        query = sa.select(sa.func.max(logs.c.id))
+        query = sa.select(logs.c.id).order_by(logs.c.seq.desc()).limit(1)
         with self._turn, self._reader.connect() as connection:
             found: str | None = connection.execute(query).scalar()
         return found
 
     def find(self, query: ListQuery) -> Found:
         """A page of the logs that match, and the number of all that do."""
-        matching = sa.and_(
-            *_within(query.selection),
-            *(clause(condition) for condition in query.selection.conditions),
-        )
-        column, log_id = logs.c[query.sort_by], logs.c.id
-        order = [column.desc() if query.descending else column.asc()]
-        if query.sort_by != "id":
-            order = [
-                order[0].nulls_last(),
-                log_id.desc() if query.descending else log_id.asc(),
-            ]
-        # Ids first: sorting must not carry the bodies along.
-        page = sa.select(logs.c.id).where(matching).order_by(*order)
-        page = page.limit(query.page_size).offset(query.offset)
         with self._turn, self._reader.connect() as connection:
-            counting = sa.select(sa.func.count()).select_from(logs).where(matching)
-            count = connection.execute(counting).scalar_one()
-            ids = connection.execute(page).scalars().all()
-            bodies: dict[str, StoredLog] = {}
-            for start in range(0, len(ids), _CHUNK):
-                chunk = sa.select(logs.c.id, logs.c.timestamp, logs.c.body).where(
-                    logs.c.id.in_(ids[start : start + _CHUNK])
-                )
-                found = map(_stored, connection.execute(chunk))
-                bodies.update((log.id, log) for log in found)
-        return Found(count=count, logs=[bodies[found] for found in ids])
+            return find(connection, query)
+
+    def brief(
+        self, selection: Selection, *, before: str | None, after: str | None, limit: int
+    ) -> Sequence[BriefLog]:
+        """The newest logs that match, in brief; by their ids, the newest first.
+
+        Args:
+            selection: Which logs.
+            before: An id; only older logs.
+            after: An id; only newer logs, those next to it.
+            limit: How many at most.
+        """
+        with self._turn, self._reader.connect() as connection:
+            return find_brief(
+                connection, selection, before=before, after=after, limit=limit
+            )
+
+    def summarize(self, selection: Selection) -> Figures:
+        """Sums and means over the logs that match."""
+        with self._turn, self._reader.connect() as connection:
+            return summarize(connection, selection)
+
+    def overview(self, selection: Selection, *, step: int) -> Overview:
+        """Figures over the logs that match, by time and by what they share.
+
+        Args:
+            selection: Which logs.
+            step: How long each span of time is, microseconds.
+        """
+        with self._turn, self._reader.connect() as connection:
+            return overview(connection, selection, step=step)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -245,36 +216,14 @@ class Store:
         self._engines.dispose()
 
 
-def _within(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
-    """The span of time in SQL."""
-    if selection.start is not None:
-        yield logs.c.timestamp >= selection.start
-    if selection.end is not None:
-        yield logs.c.timestamp <= selection.end
-
-
 def _known(connection: sa.Connection, digests: list[str | None]) -> dict[str, str]:
     """The ids of the logs stored before under any of the digests."""
     asked = [digest for digest in digests if digest is not None]
     known: dict[str, str] = {}
     for start in range(0, len(asked), _CHUNK):
-        query = sa.select(logs.c.idempotency, logs.c.id).where(
-            logs.c.idempotency.in_(asked[start : start + _CHUNK])
+        query = sa.select(bodies.c.idempotency, logs.c.id).where(
+            bodies.c.idempotency.in_(asked[start : start + _CHUNK]),
+            logs.c.seq == bodies.c.seq,
         )
         known.update((digest, log_id) for digest, log_id in connection.execute(query))
     return known
-
-
-def _log_row(log: NewLog) -> dict[str, Any]:
-    return {
-        **log.columns,
-        "id": log.id,
-        "created": log.created,
-        "timestamp": log.timestamp,
-        "idempotency": log.idempotency,
-        "body": log.body,
-    }
-
-
-def _stored(found: Any) -> StoredLog:
-    return StoredLog(id=found.id, timestamp=found.timestamp, body=found.body)

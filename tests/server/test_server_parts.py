@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from keywordsai.server.handler import Handler
 from keywordsai.server.ids import IdSource
+from keywordsai.server.indexing import index_of
 from keywordsai.server.rows import derived
 from keywordsai.server.shapes import presentable
 from keywordsai.server.store import Store
-from keywordsai.server.tables import attributes_of, columns_of
 from keywordsai.server.times import format_time, parse_time, to_microseconds
 from keywordsai.transport.base import HTTPRequest
 
@@ -136,9 +136,9 @@ def test_any_body_makes_a_row(body, metadata):
     assert set(full) >= set(body)
     row = presentable(full)
     assert isinstance(row.get("input", ""), str)
-    columns_of(full)
-    names = [attribute["name"] for attribute in attributes_of(full)]
-    assert len(names) == len(set(names))
+    index = index_of(full)
+    keys = [attribute[:2] for attribute in index.attributes]
+    assert len(keys) == len(set(keys))
 
 
 def test_the_handler_needs_no_network():

@@ -10,5 +10,5 @@ from __future__ import annotations
 
 __all__ = ["NEWEST", "VERSION_TABLE"]
 
-NEWEST = "0001"
+NEWEST = "0002"
 VERSION_TABLE = "log_schema_version"

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import attrs
 
+from keywordsai.server.indexing import storable, text_of
 from keywordsai.server.pages.filters import FIELDS
 from keywordsai.server.pages.formats import NOTHING, count, duration, money
 from keywordsai.server.pages.shown import Cut, cut, cut_json
 from keywordsai.server.shapes import as_text
-from keywordsai.server.tables import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -123,8 +123,8 @@ class Details:
 
 def link_to(field: str, value: Any) -> str:
     """The page of the logs whose field has that value, "" if it is none to find."""
-    text = canonical(value)
-    if not text or len(text) > _LONGEST_LINK or text.startswith("sha256:"):
+    text = storable(text_of(value) or "")
+    if not text or len(text) > _LONGEST_LINK:
         return ""
     name, said = (quote(part, safe="", errors="replace") for part in (field, text))
     return f"/logs?{name}={said}"

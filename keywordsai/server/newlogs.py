@@ -1,0 +1,73 @@
+"""A log that was sent, made ready to be stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from keywordsai.server.indexing import Index, index_of
+from keywordsai.server.rows import derived, excerpts
+from keywordsai.server.times import parse_time
+
+__all__ = ["NewLog", "new_log"]
+
+
+@attrs.frozen(kw_only=True)
+class NewLog:
+    """A log about to be stored.
+
+    Attributes:
+        id: 32 hex digits, by which logs are in order.
+        timestamp: Its own instant, microseconds.
+        body: The JSON text as it came.
+        index: What lists sort and filter by.
+        prompt: The first words of what was asked.
+        answer: The first words of what was answered.
+        changes: JSON of what was changed since it came.
+        idempotency: A digest; of two logs with the same one the first is kept.
+    """
+
+    id: str
+    timestamp: int
+    body: str = attrs.field(repr=False)
+    index: Index = attrs.field(repr=False)
+    prompt: str = attrs.field(default="", repr=False)
+    answer: str = attrs.field(default="", repr=False)
+    changes: str | None = attrs.field(default=None, repr=False)
+    idempotency: str | None = None
+
+
+def new_log(
+    text: str,
+    body: dict[str, Any],
+    *,
+    log_id: str,
+    now: int,
+    idempotency: str | None = None,
+    changes: str | None = None,
+) -> NewLog:
+    """Make a log that has been checked ready to be stored.
+
+    Args:
+        text: Its JSON just as it came.
+        body: The object that is, with what was changed since.
+        log_id: The id it is to have.
+        now: The instant of its arrival, microseconds.
+        idempotency: A digest; of two logs with the same one the first is kept.
+        changes: JSON of what was changed since it came.
+    """
+    sent = parse_time(body.get("timestamp"))
+    timestamp = now if sent is None else sent
+    full = derived(body, log_id=log_id, timestamp=timestamp)
+    prompt, answer = excerpts(full)
+    return NewLog(
+        id=log_id,
+        timestamp=timestamp,
+        body=text,
+        index=index_of(full),
+        prompt=prompt,
+        answer=answer,
+        changes=changes,
+        idempotency=idempotency,
+    )
