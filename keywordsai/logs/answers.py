@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -158,7 +158,11 @@ class Log:
 
     @classmethod
     def from_row(
-        cls, row: Mapping[str, Any], *, sent: Mapping[str, Any] | None = None
+        cls,
+        row: Mapping[str, Any],
+        *,
+        sent: Mapping[str, Any] | None = None,
+        changed: Iterable[str] = (),
     ) -> Log:
         """Make a log of an answer's row.
 
@@ -166,9 +170,13 @@ class Log:
             row: The decoded object.
             sent: What was sent, where the server gives it: it then stands in
                 place of what the server made of it, ids excepted.
+            changed: The keys that were changed since: the row has what they are now.
         """
         values = {**row, **(sent or {})}
-        values.update((key, row[key]) for key in ("id", "unique_id") if key in row)
+        for key in changed:
+            values.pop(key, None)
+        kept = ("id", "unique_id", *changed)
+        values.update((key, row[key]) for key in kept if key in row)
         known = {key: values.pop(key) for key in _NAMES if key in values}
         total = values.pop("total_tokens", None)
         if known.get("total_request_tokens") in _ABSENT:

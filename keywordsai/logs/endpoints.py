@@ -200,12 +200,20 @@ def read_page(response: HTTPResponse) -> LogPage:
 
 
 def read_log(response: HTTPResponse) -> Log:
-    """One log, as it was sent where the server says so (``as_sent``)."""
+    """One log, as it was sent and changed where the server says so.
+
+    Our own does, under ``as_sent`` and ``as_changed``.
+    """
     row = _decoded(response)
     if not isinstance(row, dict):
         raise _unexpected("a log")
     sent = row.pop("as_sent", None)
-    return Log.from_row(row, sent=sent if isinstance(sent, dict) else None)
+    if not isinstance(sent, dict):
+        return Log.from_row(row)
+    changed = row.pop("as_changed", None)
+    return Log.from_row(
+        row, sent=sent, changed=changed if isinstance(changed, dict) else ()
+    )
 
 
 def _decoded(response: HTTPResponse) -> Any:

@@ -7,6 +7,7 @@ changed, null where one was removed.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from keywordsai.server.answers import Refusal
@@ -20,6 +21,7 @@ CHANGEABLE = ("metadata", "note", "positive_feedback", "custom_identifier")
 _ALLOWED = (
     f"cannot be changed: expected {', '.join(CHANGEABLE[:-1])} or {CHANGEABLE[-1]}"
 )
+_ENDLESS = "a number in it is too large to be kept"
 _MOST_NAMES = 100
 _LONGEST_NAME = 40
 
@@ -31,12 +33,21 @@ def check_changes(asked: dict[str, Any]) -> None:
         Refusal: 422, with everything that is wrong.
     """
     others = [name for name in asked if name not in CHANGEABLE]
+    known = {name: asked[name] for name in CHANGEABLE if name in asked}
     errors = {name[:_LONGEST_NAME]: [_ALLOWED] for name in others[:_MOST_NAMES]}
-    errors.update(
-        wrong_fields({name: asked[name] for name in CHANGEABLE if name in asked})
-    )
+    errors.update(wrong_fields(known))
+    errors.update({name: [_ENDLESS] for name in known if _is_endless(known[name])})
     if errors:
         raise Refusal(422, "Validation error", errors=errors)
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether there is a number in it that was read as infinite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return True
+    return False
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ waits for a commit that many creates share. Imports neither aiohttp nor a driver
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,18 +17,23 @@ import attrs
 from keywordsai.server.answers import Refusal, answer, disk_full
 from keywordsai.server.bodies import BodyLimit, parse_object
 from keywordsai.server.bulk import read_bulk
+from keywordsai.server.changes import check_changes
 from keywordsai.server.headers import bearer, header
 from keywordsai.server.intake import Intake, digest_of, digests_of
+from keywordsai.server.openapi import described
 from keywordsai.server.operations import (
     BATCH,
     BULK,
     BulkForm,
+    ChangeLog,
     CreateLog,
     CreateLogs,
     GetLog,
     ListLogs,
     LogStore,
     Operation,
+    RemoveLog,
+    SummarizeLogs,
 )
 from keywordsai.server.query import ListQuery, read_list_query
 from keywordsai.server.routes import Route, find_route
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handler"]
 
+_ID = re.compile("[0-9a-f]{32}")
 _UNKNOWN_KEY = (
     "Your API key is invalid or expired, please check your API key at the "
     "settings of this server"
@@ -106,8 +113,16 @@ class Handler:
             return self._begin_bulk(_FORMS[endpoint], body, key, token)
         if endpoint == "list":
             return ListLogs(query=self._query(request))
+        if endpoint == "summary":
+            return SummarizeLogs(selection=self._query(request).selection)
         if endpoint == "get":
             return GetLog(log_id=log_id)
+        if endpoint == "change":
+            return self._begin_change(log_id, body)
+        if endpoint == "remove":
+            return RemoveLog(log_id=log_id)
+        if endpoint == "describe":
+            return answer(200, described())
         return answer(200, {"status": "ok"})
 
     def _enter(self, request: HTTPRequest) -> tuple[Route, str, bytes]:
@@ -126,7 +141,10 @@ class Handler:
                 headers={"Allow": ", ".join(route.methods)},
             )
         key = self._sign_in(request.headers) if route.needs_key else b""
-        return route, log_id.replace("-", "").lower(), key
+        log_id = log_id.replace("-", "").lower()
+        if log_id and _ID.fullmatch(log_id) is None:
+            raise Refusal(404, "Log not found")
+        return route, log_id, key
 
     def _sign_in(self, headers: Mapping[str, str]) -> bytes:
         key = bearer(headers)
@@ -164,3 +182,8 @@ class Handler:
             none = form.payload([], errors)
             raise Refusal(400, "None of the logs was accepted", **none)
         return CreateLogs(logs=accepted, errors=errors, form=form)
+
+    def _begin_change(self, log_id: str, raw: bytes) -> ChangeLog:
+        asked = parse_object(raw)[1]
+        check_changes(asked)
+        return ChangeLog(log_id=log_id, asked=asked)

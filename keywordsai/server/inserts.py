@@ -14,9 +14,10 @@ from keywordsai.server.tables import attributes, bodies, logs, texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keywordsai.server.indexing import Index
     from keywordsai.server.newlogs import NewLog
 
-__all__ = ["insert_logs", "insert_rows"]
+__all__ = ["insert_index", "insert_logs", "insert_rows"]
 
 _MOST_PARAMETERS = 999  # of one statement: all that older SQLites take
 
@@ -33,17 +34,25 @@ def insert_logs(
         new: The logs.
         seqs: By what the database is to keep each.
     """
-    narrow, whole, named, written = [], [], [], []
+    narrow, whole = [], []
     for log, seq in zip(new, seqs, strict=True):
-        index = log.index
-        narrow.append((seq, log.id, log.timestamp, *_columns_of(index.columns)))
+        narrow.append((seq, log.id, log.timestamp, *_columns_of(log.index.columns)))
         whole.append(
             (seq, log.idempotency, log.prompt, log.answer, log.changes, log.body)
         )
-        named += [(name, text, seq, number) for name, text, number in index.attributes]
-        written += [(seq, name, folded, text) for name, folded, text in index.texts]
     insert_rows(connection, logs, narrow)
     insert_rows(connection, bodies, whole)
+    insert_index(connection, [log.index for log in new], seqs)
+
+
+def insert_index(
+    connection: sa.Connection, indexes: Sequence[Index], seqs: Sequence[int]
+) -> None:
+    """Insert what filters look at beside the columns; arguments as `insert_logs`."""
+    named, written = [], []
+    for index, seq in zip(indexes, seqs, strict=True):
+        named += [(name, text, seq, number) for name, text, number in index.attributes]
+        written += [(seq, name, folded, text) for name, folded, text in index.texts]
     named.sort()  # by the primary key: neighbours are quickly put beside each other
     insert_rows(connection, attributes, named)
     insert_rows(connection, texts, written)

@@ -13,6 +13,7 @@ import attrs
 
 from keywordsai.server.aggregates import Figures, Overview
 from keywordsai.server.answers import Refusal, answer, to_json
+from keywordsai.server.intake import changed
 from keywordsai.server.query import ListQuery, Selection
 from keywordsai.server.rows import detail, row
 from keywordsai.server.store import BriefLog, Found, NewLog, StoredLog
@@ -25,12 +26,15 @@ __all__ = [
     "BATCH",
     "BULK",
     "BulkForm",
+    "ChangeLog",
     "CreateLog",
     "CreateLogs",
     "GetLog",
     "ListLogs",
     "LogStore",
     "Operation",
+    "RemoveLog",
+    "SummarizeLogs",
 ]
 
 
@@ -57,6 +61,14 @@ class LogStore(Protocol):
 
     def summarize(self, selection: Selection) -> Figures:
         """Sums and means over logs."""
+        ...
+
+    def change(self, log_id: str, edit: Callable[[StoredLog], NewLog]) -> bool:
+        """Store what is made of a log in its place; whether there is such a log."""
+        ...
+
+    def remove(self, log_id: str) -> bool:
+        """Remove a log; whether there was such a log."""
         ...
 
     def overview(self, selection: Selection, *, step: int) -> Overview:
@@ -163,6 +175,62 @@ class GetLog:
 
 
 @attrs.frozen(kw_only=True)
+class ChangeLog:
+    """Fields of a log are to have other values.
+
+    Attributes:
+        log_id: Its id.
+        asked: The changes, checked.
+    """
+
+    log_id: str
+    asked: dict[str, Any] = attrs.field(repr=False)
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Change it, and read it."""
+        if self.asked and not store.change(self.log_id, self._edit):
+            return _unknown()
+        return GetLog(log_id=self.log_id).perform(store)
+
+    def _edit(self, log: StoredLog) -> NewLog:
+        return changed(log, self.asked)
+
+
+@attrs.frozen(kw_only=True)
+class RemoveLog:
+    """A log is to be removed."""
+
+    log_id: str
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Remove it."""
+        return HTTPResponse(status=204) if store.remove(self.log_id) else _unknown()
+
+
+@attrs.frozen(kw_only=True)
+class SummarizeLogs:
+    """Sums and means over many logs are asked for."""
+
+    selection: Selection
+
+    def perform(self, store: LogStore) -> HTTPResponse:
+        """Work them out."""
+        figures = store.summarize(self.selection)
+        summary: dict[str, Any] = {
+            "number_of_requests": figures.requests,
+            "total_cost": figures.cost,
+            "total_tokens": figures.tokens,
+            "total_prompt_tokens": figures.prompt_tokens,
+            "total_completion_tokens": figures.completion_tokens,
+            "avg_latency": figures.latency,
+            "avg_tps": figures.tokens_per_second,
+            "avg_ttft": figures.time_to_first_token,
+            "scores": {},
+        }
+        return answer(200, summary)
+
+
+@attrs.frozen(kw_only=True)
 class ListLogs:
     """A page of logs is asked for."""
 
@@ -190,4 +258,6 @@ class ListLogs:
         return to_json(full)
 
 
-Operation: TypeAlias = CreateLog | CreateLogs | GetLog | ListLogs
+Operation: TypeAlias = (
+    CreateLog | CreateLogs | GetLog | ListLogs | SummarizeLogs | ChangeLog | RemoveLog
+)

@@ -20,25 +20,35 @@ from keywordsai.server.language import (
 )
 from keywordsai.server.times import parse_time
 
-__all__ = ["Condition", "ListQuery", "Plain", "Selection", "read_list_query"]
+__all__ = [
+    "OPTIONS",
+    "SORTABLE",
+    "Condition",
+    "ListQuery",
+    "Plain",
+    "Selection",
+    "read_list_query",
+]
 
 _LARGEST_PAGE_SIZE = 1000
 _DEFAULT_PAGE_SIZE = 100
 
-_SORTABLE = {
+SORTABLE = {
     **{name: name for name in ("id", "timestamp", "cost", "latency")},
     **{name: name for name in ("time_to_first_token", "tokens_per_second")},
     **{name: name for name in ("prompt_tokens", "completion_tokens")},
     "all_tokens": "total_request_tokens",
     "total_request_tokens": "total_request_tokens",
 }
-# Read by name, or accepted for the service's sake: none of them is a filter.
-_OPTIONS = frozenset(
+"""What lists are sorted by: the column, by the name that it is asked for by."""
+
+OPTIONS = frozenset(
     {
         *("page", "page_size", "sort_by", "start_time", "end_time"),
         *("is_test", "all_envs", "fetch_filters", "include_fields"),
     }
 )
+"""Read by name, or accepted for the service's sake: none of them is a filter."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,9 +125,9 @@ def _instant(options: dict[str, Any], name: str, default: int | None) -> int | N
 
 def _order(options: dict[str, Any]) -> tuple[str, bool]:
     sort_by = str(options.get("sort_by") or "-id")
-    column = _SORTABLE.get(sort_by.removeprefix("-"))
+    column = SORTABLE.get(sort_by.removeprefix("-"))
     if column is None:
-        known = ", ".join(sorted(_SORTABLE))
+        known = ", ".join(sorted(SORTABLE))
         raise Refusal(400, f"sort_by: expected one of {known}, with - for descending")
     return column, sort_by.startswith("-")
 
@@ -147,11 +157,11 @@ def read_list_query(
         Refusal: 400, with what is wrong.
     """
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    posted = {name: body[name] for name in _OPTIONS.intersection(body)}
+    posted = {name: body[name] for name in OPTIONS.intersection(body)}
     given = {name: value for name, value in posted.items() if value is not None}
-    options = {**given, **{name: value for name, value in pairs if name in _OPTIONS}}
+    options = {**given, **{name: value for name, value in pairs if name in OPTIONS}}
     column, descending = _order(options)
-    quick = quick_filters(pair for pair in pairs if pair[0] not in _OPTIONS)
+    quick = quick_filters(pair for pair in pairs if pair[0] not in OPTIONS)
     earliest = None if window is None else now - window
     return ListQuery(
         selection=Selection(

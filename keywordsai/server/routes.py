@@ -21,11 +21,15 @@ __all__ = ["PREFIX", "ROUTES", "Endpoint", "Route", "find_route"]
 
 Endpoint: TypeAlias = Literal[
     "health",
+    "describe",
     "create",
     "bulk",
     "batch",
     "list",
+    "summary",
     "get",
+    "change",
+    "remove",
 ]
 
 PREFIX: Final = "/api"
@@ -69,10 +73,15 @@ ROUTES: Final = (
     ),
     Route(path="/request-logs/list/", endpoints={**_reading("list"), "POST": "list"}),
     Route(
+        path="/request-logs/summary/",
+        endpoints={**_reading("summary"), "POST": "summary"},
+    ),
+    Route(
         path="/request-logs/{id}/",
-        endpoints=_reading("get"),
+        endpoints={**_reading("get"), "PATCH": "change", "DELETE": "remove"},
     ),
     Route(path="/healthz", endpoints=_reading("health"), needs_key=False),
+    Route(path="/openapi.json", endpoints=_reading("describe"), needs_key=False),
 )
 
 _FIXED = {route.path.removesuffix("/"): route for route in ROUTES}

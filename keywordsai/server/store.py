@@ -16,6 +16,7 @@ import attrs
 import sqlalchemy as sa
 
 from keywordsai.errors import ConfigurationError
+from keywordsai.server import editing
 from keywordsai.server.engines import (
     Engines,
     StoreFull,
@@ -42,7 +43,7 @@ from keywordsai.server.schema import prepare
 from keywordsai.server.tables import bodies, logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from keywordsai.server.aggregates import Figures, Overview
     from keywordsai.server.query import ListQuery, Selection
@@ -141,6 +142,31 @@ class Store:
             times = [log.timestamp for log in fresh]
             note_added(connection, zip(times, seqs, strict=True), part=self._part)
         return ids
+
+    def change(self, log_id: str, edit: Callable[[StoredLog], NewLog]) -> bool:
+        """Store what is made of a log in its place, in one transaction.
+
+        Args:
+            log_id: The log's id.
+            edit: Makes the new one, of the log as it is now.
+
+        Returns:
+            Whether there is such a log.
+
+        Raises:
+            StoreFull: There is no room for it.
+        """
+        with telling_full(), self._turn, self._writer.begin() as connection:
+            return editing.change(connection, log_id, edit)
+
+    def remove(self, log_id: str) -> bool:
+        """Remove a log with all that is stored of it; whether there was such a log.
+
+        Raises:
+            StoreFull: There is no room to write even that.
+        """
+        with telling_full(), self._turn, self._writer.begin() as connection:
+            return editing.remove(connection, log_id, part=self._part)
 
     def find_one(self, log_id: str) -> StoredLog | None:
         """The log of that id, None if there is none."""

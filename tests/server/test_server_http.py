@@ -61,7 +61,7 @@ def test_unknown_path(shared_url, path):
     [
         ("GET", "/api/request-logs/create/", "POST"),
         ("PUT", "/api/request-logs/list/", "GET, HEAD, POST"),
-        ("DELETE", f"/api/request-logs/{'0' * 32}/", "GET, HEAD"),
+        ("PUT", f"/api/request-logs/{'0' * 32}/", "GET, HEAD, PATCH, DELETE"),
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )

@@ -229,6 +229,19 @@ def test_get_gives_back_what_was_sent(colour):
 
 
 @BOTH
+def test_get_gives_back_what_was_changed_since(colour):
+    sent = {"note": "old", "custom_identifier": "a", "metadata": {"a": 1}, "n": [1]}
+    row = {"note": "new", "metadata": {"b": 2}, "n": "[1]", "as_sent": sent}
+    changes = {"note": "new", "custom_identifier": None, "metadata": {"a": None, "b": 2}}  # fmt: skip
+    api, _mock = client([{**row, "as_changed": changes}])
+    log = call(colour, api, "get", "s1")
+    assert (log["note"], log.metadata, log["n"]) == ("new", {"b": 2}, [1])
+    assert log.custom_identifier is None
+    assert log.sent == sent
+    assert "as_changed" not in log
+
+
+@BOTH
 @pytest.mark.parametrize("body", [b"<html>", b"5", b'{"results": 5}', b"{}"])
 def test_an_answer_that_is_none_is_a_protocol_error(colour, body):
     api, _mock = client([HTTPResponse(status=200, body=body)])

@@ -29,7 +29,7 @@ from keywordsai.server.pages.filters import (
 from keywordsai.server.pages.rendering import render
 from keywordsai.server.pages.shown import Cut, cut, cut_json, lay_out
 from keywordsai.server.query import Condition, Selection
-from keywordsai.server.rows import derived
+from keywordsai.server.rows import full_log
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Pages:
         if found is None:
             return _unknown(common)
         sent = read_json(found.body)
-        full = derived(sent, log_id=found.id, timestamp=found.timestamp)
+        full = full_log(found)
         newer = store.brief(filters.selection, before=None, after=found.id, limit=1)
         older = store.brief(filters.selection, before=found.id, after=None, limit=1)
         related = [
