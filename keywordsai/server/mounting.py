@@ -26,6 +26,7 @@ from keywordsai.server.fault_control import FAULTS_PATH
 from keywordsai.server.hosts import HostRule
 from keywordsai.server.operations import CreateLog, CreateLogs
 from keywordsai.server.reading import head_of, read_body
+from keywordsai.server.retention import Retention
 from keywordsai.server.signin import is_same_site
 from keywordsai.server.site import Site
 from keywordsai.server.trouble import Trouble
@@ -63,6 +64,7 @@ class LogServer:
         site: The pages, for those who may see them; None for none.
         hosts: The names that the server goes by; those of loopback by default.
         trouble: What goes wrong on demand; nothing by default.
+        keep: How long logs are kept, seconds; None for ever.
         access_log: Whether each request is logged to ``keywordsai.server.access``.
 
     Attributes:
@@ -77,6 +79,7 @@ class LogServer:
         site: Site | None = None,
         hosts: HostRule | None = None,
         trouble: Trouble | None = None,
+        keep: float | None = None,
         access_log: bool = False,
     ) -> None:
         self._store = store
@@ -90,10 +93,14 @@ class LogServer:
         self._readers = ThreadPoolExecutor(_READERS, "keywordsai-read")
         self._events = Events(lambda: self._in_reader(store.newest_id))
         self._commits = GroupCommit(store.add, committed=self._events.committed)
+        self._retention: Retention | None = None
+        if keep is not None:
+            self._retention = Retention(self._prune, keep=keep)
         # The application's own limit is for handlers that read a whole body at
         # once; `read_body` counts the pieces itself.
         self.app = web.Application(client_max_size=BULK_BODY.size)
         self.app.router.add_route("*", "/{path:.*}", self._serve)
+        self.app.on_startup.append(self._begin)
         self.app.on_shutdown.append(self._let_go)
         self.app.on_cleanup.append(self._close)
 
@@ -234,10 +241,19 @@ class LogServer:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, function)
 
+    async def _prune(self, before: int) -> int:
+        return await self._in_reader(functools.partial(self._store.prune, before))
+
+    async def _begin(self, _app: web.Application) -> None:
+        if self._retention is not None:
+            self._retention.start()
+
     async def _let_go(self, _app: web.Application) -> None:
         """End what would go on for good, so that nothing holds up the end."""
         self._trouble.stop()
         self._events.stop()
+        if self._retention is not None:
+            await self._retention.stop()
 
     async def _close(self, _app: web.Application) -> None:
         await self._commits.close()

@@ -93,6 +93,7 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
             site=_site(options),
             hosts=HostRule.of(host, options.allow_hosts),
             trouble=Trouble(options.faults, keys=options.api_keys),
+            keep=options.keep,
             access_log=options.access_log,
         )
         runner = server.runner()

@@ -39,6 +39,7 @@ from keywordsai.server.hours import note_added
 from keywordsai.server.ids import IdSource, seq_of
 from keywordsai.server.inserts import insert_logs
 from keywordsai.server.newlogs import NewLog
+from keywordsai.server.pruning import prune
 from keywordsai.server.schema import prepare
 from keywordsai.server.tables import bodies, logs
 
@@ -172,6 +173,21 @@ class Store:
         """The log of that id, None if there is none."""
         with self._turn, self._reader.connect() as connection:
             return find_one(connection, log_id)
+
+    def prune(self, before: int) -> int:
+        """Remove the oldest of the logs before an instant, some hundreds at most.
+
+        Args:
+            before: The instant, microseconds since 1970.
+
+        Returns:
+            How many were removed; 0 if there are no more.
+
+        Raises:
+            StoreFull: There is no room to write even that.
+        """
+        with telling_full(), self._turn, self._writer.begin() as connection:
+            return prune(connection, before=before, most=_CHUNK, part=self._part)
 
     def newest_id(self) -> str | None:
         """The id of the newest log, None if there is none."""
