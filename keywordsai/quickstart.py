@@ -51,6 +51,7 @@ def run() -> int:
     print("database removed. The same in your program:\n")
     print(_CODE)
     print("To keep a server and its logs:   keywordsai serve")
+    print('To log into a file, without one: LogAPI(base_url="sqlite:///logs.db")')
     return 0
 
 

@@ -1,8 +1,13 @@
-"""A stored log as it is sent on: the text that came, and the time it came at. Pure."""
+"""A stored log as it is sent on: the text that came, and the time it came at. Pure.
+
+A log that was changed since, by PATCH, is sent as it reads now.
+"""
 
 from __future__ import annotations
 
+from keywordsai.server.answers import to_json
 from keywordsai.server.bodies import read_json
+from keywordsai.server.changes import overlaid
 from keywordsai.server.store import StoredLog
 from keywordsai.server.times import format_time
 
@@ -30,6 +35,9 @@ def body_of(log: StoredLog) -> bytes:
     """
     text = log.body
     body = read_json(text)
+    if log.changes is not None:
+        body = overlaid(body, read_json(log.changes))
+        text = to_json(body).decode()
     if body.get("timestamp") is not None:
         return text.encode()
     # At the end: of two of a name, such as a null before, the last one counts.

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from keywordsai.server.ids import seqs_of
 from keywordsai.server.store import Store, StoredLog
-from keywordsai.server.tables import bodies, logs
+from keywordsai.server.tables import logs
 
 __all__ = ["DELIVERED", "REFUSED", "Ended", "Memory", "Wanted"]
 
@@ -129,20 +129,18 @@ class Memory:
         # Their index is the seq, which is in the order of the ids.
         first, end = seqs_of(after)[0], seqs_of(last)[1]
         query = (
-            sa.select(logs.c.id, logs.c.timestamp, bodies.c.body)
+            sa.select(logs.c.id)
             .where(
-                *(bodies.c.seq == logs.c.seq, logs.c.seq.between(first, end)),
-                *(logs.c.id > after, logs.c.id <= last),
+                *(logs.c.seq.between(first, end), logs.c.id > after, logs.c.id <= last),
                 *self._conditions(wanted),
             )
             .order_by(logs.c.seq)
             .limit(most)
         )
         with self._store.reading() as connection:
-            return [
-                StoredLog(id=found.id, timestamp=found.timestamp, body=found.body)
-                for found in connection.execute(query)
-            ]
+            ids = connection.execute(query).scalars().all()
+        found = map(self._store.find_one, ids)  # None: it was removed meanwhile
+        return [log for log in found if log is not None]
 
     def remember(self, ended: Sequence[Ended]) -> None:
         """Never send these again, but refused ones when that is asked for."""

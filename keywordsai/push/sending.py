@@ -117,11 +117,11 @@ class Sender:
             page = await asyncio.to_thread(
                 memory.next, wanted, after=after, last=last, most=size
             )
+            if not page:
+                return
             for log in page:
                 yield log
-            if len(page) < size:
-                return
-            after, taken = page[-1].id, taken + size
+            after, taken = page[-1].id, taken + len(page)
 
     async def _some(
         self, in_flight: set[asyncio.Task[None]]

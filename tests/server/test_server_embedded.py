@@ -31,6 +31,7 @@ from keywordsai import (
 from keywordsai.errors import BadRequestError
 from keywordsai.logs.endpoints import Call, read_created
 from keywordsai.server.combining import CombinedCommit
+from keywordsai.server.engines import StoreFull
 from keywordsai.server.serving import serve_in_thread
 from keywordsai.transport import embedded
 from keywordsai.transport.embedded import (
@@ -358,6 +359,14 @@ def raising(error):
     return fail
 
 
+def test_a_full_disk_is_told_of(database, monkeypatch):
+    with LogAPI(base_url=database, retry=1) as client:
+        commits = client._sync.database._commits
+        monkeypatch.setattr(commits, "_add", raising(StoreFull()))
+        with pytest.raises(ServerError, match="503: The server's disk is full"):
+            client.create({"model": "gpt-4"})
+
+
 def test_a_mistake_is_answered_as_the_server_answers_it(database, monkeypatch):
     with LogAPI(base_url=database, retry=1) as client:
         error = RuntimeError("payload-of-tests")
@@ -439,6 +448,35 @@ def test_a_transaction_has_a_bound(monkeypatch):
     for logs in ([1, 2], [3], [4, 5]):
         commits._waiting.append(type("Waiting", (), {"logs": logs})())
     assert [len(commits._next()) for _ in range(2)] == [2, 1]
+
+
+def test_when_there_is_no_room_it_is_not_tried_one_by_one():
+    calls, inside, gate = [], threading.Event(), threading.Event()
+
+    def add(logs):
+        calls.append(list(logs))
+        inside.set()
+        assert gate.wait(20)
+        raise StoreFull
+
+    commits, full = CombinedCommit(add), []
+
+    def put(log):
+        with pytest.raises(StoreFull):
+            commits.add([log])
+        full.append(log)
+
+    threads = [threading.Thread(target=put, args=[log]) for log in "abc"]
+    threads[0].start()
+    assert inside.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: len(commits._waiting) == 2)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(full) == ["a", "b", "c"]
+    assert [sorted(logs) for logs in calls] == [["a"], ["b", "c"]]
 
 
 def test_an_interrupted_commit_leaves_the_others_to_themselves():
@@ -552,4 +590,12 @@ def test_a_fork_waits_for_who_is_at_work_and_no_longer(sqlite_file, monkeypatch)
     with embedded._still_for_fork():
         pass
     embedded._after_fork_in_child()
+    memory = Database.at("sqlite://")
+    memory.answer(
+        HTTPRequest(method="POST", url="http://e/request-logs/create", body=b"{}")
+    )
+    with memory.still_for_fork():
+        pass
+    listed = memory.answer(HTTPRequest(method="GET", url="http://e/request-logs/list"))
+    assert b'"count": 1' in listed.body
     assert base.answer(HTTPRequest(method="GET", url="http://e/healthz")).status == 200

@@ -164,12 +164,12 @@ def test_a_program_that_just_ends_loses_nothing(sqlite_file, tmp_path, block):
     assert count(sqlite_file) == 251
 
 
-def test_processes_that_begin_a_new_file_at_once(sqlite_file):
-    writers = [program(WRITER, sqlite_file, f"w{i}") for i in range(4)]
+def test_processes_that_begin_a_new_file_at_once(database):
+    writers = [program(WRITER, database, f"w{i}") for i in range(4)]
     for writer in writers:
         finished(writer)
     for i in range(4):
-        assert count(sqlite_file, model=f"w{i}") == 80
+        assert count(database, model=f"w{i}") == 80
 
 
 def test_what_was_answered_outlives_a_kill(database):

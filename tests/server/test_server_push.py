@@ -101,6 +101,21 @@ def test_nothing_but_a_missing_time_is_added(text, sent):
     assert json.loads(made)["timestamp"] is not None
 
 
+def test_a_log_that_was_changed_is_sent_as_it_reads():
+    log = StoredLog(
+        id="a",
+        timestamp=0,
+        body='{"metadata": {"a": 1, "b": 2}, "cost": 1.10, "timestamp": "2026-01-01"}',
+        changes='{"metadata": {"b": 3}, "note": "ü"}',
+    )
+    assert json.loads(body_of(log)) == {
+        "metadata": {"a": 1, "b": 3},
+        "cost": 1.10,
+        "timestamp": "2026-01-01",
+        "note": "ü",
+    }
+
+
 def test_refused_logs_are_told_of_and_not_sent_again(target, push, database):
     given(database, 10)
     fault(target, "422 every 5")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from server_tools import clean_environment
@@ -169,6 +171,14 @@ def test_the_plugin_costs_little():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_the_entry_point_has_the_name_of_the_module():
+    # Else whoever asks for it by `-p keywordsai.testing` would have it twice.
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
+    plugins = config["options.entry_points"]["pytest11"].split("\n")[1:]
+    assert plugins == ["keywordsai.testing = keywordsai.testing"]
 
 
 def test_the_fixtures_are_listed_with_what_they_are(run):
