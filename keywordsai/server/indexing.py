@@ -142,6 +142,8 @@ def clamp(value: int) -> int:
 
 def as_float(value: Any) -> float | None:
     """The nearest float of a number, None of anything else."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -185,37 +187,35 @@ def index_of(full: dict[str, Any]) -> Index:
 
     columns: dict[str, Any] = {}
     for field in TEXT_COLUMNS:
-        text = full.get(field)
-        if text is not None and not _is_simple(text):
-            said = text_of(text)
-            text = None if said is None else put(field, said)
-        columns[field] = text
+        said = full.get(field)
+        if said is not None and type(said) is not str:
+            said = text_of(said)
+        if said is not None and not _is_simple(said):
+            said = put(field, said)
+        columns[field] = said
     for field, read in _READ.items():
         value = full.get(field)
         columns[field] = None if value is None else read(value)
     columns["latency_bin"] = _bin_of(columns["latency"])
     attributes: dict[tuple[int, str], float | None] = {}
     for field, value in _named(full)[:_MOST_ATTRIBUTES]:
-        if _is_simple(value):
-            attributes[name_of(field), value] = None
-            continue
-        said = text_of(value)
-        if said is None:
-            attributes[name_of(field), FULL if value else EMPTY] = None
+        number = None
+        if type(value) is str:  # nearly always
+            said = value
         else:
-            attributes[name_of(field), put(field, said)] = as_float(value)
+            said, number = text_of(value), as_float(value)
+        if said is None:
+            said = FULL if value else EMPTY
+        elif not _is_simple(said):
+            said = put(field, said)
+        attributes[name_of(field), said] = number
     rows = [(name, text, number) for (name, text), number in attributes.items()]
     return Index(columns, rows, texts)
 
 
-def _is_simple(value: Any) -> bool:
-    """Whether it is a text that an index takes as it is."""
-    return (
-        isinstance(value, str)
-        and len(value) <= LONGEST_TEXT
-        and value.isascii()
-        and "\x00" not in value
-    )
+def _is_simple(text: str) -> bool:
+    """Whether an index takes a text as it is."""
+    return len(text) <= LONGEST_TEXT and text.isascii() and "\x00" not in text
 
 
 _ASCII_UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
