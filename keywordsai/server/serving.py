@@ -23,13 +23,14 @@ from keywordsai.server.handler import Handler
 from keywordsai.server.hosts import HostRule
 from keywordsai.server.mounting import LogServer
 from keywordsai.server.options import ServerOptions
+from keywordsai.server.pages.views import Pages
+from keywordsai.server.signin import SignIn
+from keywordsai.server.site import Site
 from keywordsai.server.store import Store
 from keywordsai.server.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
-
-    from keywordsai.server.site import Site
 
 __all__ = ["ServerOptions", "running", "serve_in_thread", "serving"]
 
@@ -63,9 +64,9 @@ async def _bind(host: str, port: int) -> asyncio.Server:
         )
 
 
-def _site(_options: ServerOptions) -> Site | None:
+def _site(options: ServerOptions) -> Site:
     """The pages of a server with these options."""
-    return None
+    return Site(pages=Pages(), sign_in=SignIn(keys=options.api_keys))
 
 
 @contextlib.asynccontextmanager

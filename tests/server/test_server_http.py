@@ -40,7 +40,6 @@ def test_every_path_with_and_without_prefix_and_slash(shared_url, prefix, slash)
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/",
         "/nope",

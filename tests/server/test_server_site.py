@@ -1,0 +1,230 @@
+"""The page behind its sign-in, over real sockets: who sees it, and how browsers must treat it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from server_tools import call, create
+
+from keywordsai.server.app import serve_in_thread
+
+PAGES = ["/", "/logs", "/overview", "/logs/00000000000000000000000000000000"]
+
+
+@pytest.fixture(scope="module")
+def open_url():
+    with serve_in_thread() as url:
+        create(url, {"model": "m"})
+        yield url
+
+
+@pytest.fixture(scope="module")
+def url():
+    """A server with keys, and a log of which nobody without one may see anything."""
+    with serve_in_thread(api_keys=["first-key", "right-key"]) as url:
+        create(url, {"model": "private-model"}, key="right-key")
+        yield url
+
+
+def sign_in(url, key, path="/", **headers):
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    body = urlencode({"key": key, "next": path}).encode()
+    return call(f"{url}/sign-in", "POST", body, key=None, headers=headers)
+
+
+def with_cookie(answer):
+    return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+
+@pytest.mark.parametrize("path", PAGES[:3])
+def test_without_keys_the_page_is_open(open_url, path):
+    answer = call(open_url + path, key=None)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert b"sign-out" not in answer.body
+    assert call(f"{open_url}/sign-in", key=None).headers["Location"] == "/"
+    assert call(f"{open_url}/request-logs/list", key=None).status == 401
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_with_keys_it_leads_to_the_form(url, path):
+    asked = f"{path}?model=private"
+    answer = call(url + asked, key=None)
+    assert (answer.status, answer.body) == (303, b"")
+    assert (
+        answer.headers["Location"] == f"/sign-in?{urlencode({'next': asked}, safe='/')}"
+    )
+    assert answer.headers["Cache-Control"] == "no-store"
+    form = call(url + answer.headers["Location"], key=None)
+    assert form.status == 200
+    assert b"private-model" not in form.body
+    assert (
+        re.search(rb'name="next" value="([^"]*)"', form.body)[1]
+        .decode()
+        .replace("&amp;", "&")
+        == asked
+    )
+
+
+def test_a_key_opens_it_and_signing_out_closes_it(url):
+    for key in ("first-key", "right-key"):
+        entered = sign_in(url, key, "/logs")
+        assert (entered.status, entered.headers["Location"]) == (303, "/logs")
+        assert key not in str(entered.headers)
+        held = with_cookie(entered)
+        page = call(f"{url}/logs", key=None, headers=held)
+        assert page.status == 200
+        assert b"private-model" in page.body
+        left = call(f"{url}/sign-out", "POST", b"", key=None, headers=held)
+        assert left.headers["Location"] == "/sign-in"
+        assert with_cookie(left)["Cookie"] == held["Cookie"].partition("=")[0] + "="
+        assert "Max-Age=0" in left.headers["Set-Cookie"]
+        assert call(f"{url}/logs", key=None, headers=with_cookie(left)).status == 303
+
+
+def test_the_cookie_does_not_open_the_api(url):
+    held = with_cookie(sign_in(url, "right-key"))
+    assert call(f"{url}/request-logs/list", key=None, headers=held).status == 401
+    assert (
+        call(f"{url}/request-logs/create", "POST", {}, key=None, headers=held).status
+        == 401
+    )
+    assert call(f"{url}/_faults", key=None, headers=held).status == 401
+
+
+def test_a_cookie_holds_on_every_server_with_that_key(url):
+    held = with_cookie(sign_in(url, "right-key"))
+    for keys, status in ((["right-key"], 200), (["another"], 303)):
+        with serve_in_thread(api_keys=keys) as other:
+            assert call(f"{other}/", key=None, headers=held).status == status
+
+
+def test_a_wrong_key_shows_the_form_again(url):
+    answer = sign_in(url, "a-wrong-key", "/overview")
+    assert answer.status == 403
+    assert b"That is not a key of this server." in answer.body
+    assert b'value="/overview"' in answer.body
+    assert b"a-wrong-key" not in answer.body
+    assert answer.headers["Set-Cookie"] is None
+
+
+def test_wrong_keys_are_slowed_down():
+    with serve_in_thread(api_key="right-key") as url:
+        assert [sign_in(url, "wrong").status for _ in range(7)] == [403] * 5 + [429] * 2
+        assert sign_in(url, "right-key").status == 429
+        assert call(f"{url}/request-logs/list", key="right-key").status == 200
+
+
+def test_no_other_site_signs_anybody_in(url):
+    host = urlsplit(url).netloc
+    assert sign_in(url, "right-key", Origin="http://evil.example").status == 403
+    assert sign_in(url, "right-key", Origin=f"http://{host}").status == 303
+    assert sign_in(url, "right-key", **{"Sec-Fetch-Site": "cross-site"}).status == 403
+
+
+def test_a_form_that_is_too_long(url):
+    answer = call(f"{url}/sign-in", "POST", b"key=" + b"a" * 20_000, key=None)
+    assert answer.status == 413
+
+
+def test_the_form_may_have_what_makes_it_look_well(url):
+    form = call(f"{url}/sign-in", key=None)
+    found = re.findall(rb'(?:href|src)="(/_static/[^"]+)"', form.body)
+    assert found
+    for path in found:
+        assert call(url + path.decode(), key=None).status == 200
+
+
+def test_the_stream_is_for_who_signed_in(url):
+    refused = call(f"{url}/_events", key=None)
+    assert (refused.status, refused.json) == (
+        401,
+        {"detail": "Sign in first, at /sign-in"},
+    )
+    assert call(f"{url}/_events", key="right-key").status == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/logs/nothing", "/overview"])
+def test_how_browsers_must_treat_a_page(url, path):
+    held = {} if path == "/sign-in" else with_cookie(sign_in(url, "right-key"))
+    headers = call(url + path, key=None, headers=held).headers
+    policy = dict(
+        part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; ")
+    )
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+        "base-uri": "'none'",
+    }
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/request-logs/list", "/_faults", "/healthz", "/_events"]
+)
+def test_no_other_site_may_read_anything(open_url, path):
+    headers = {
+        "Origin": "http://evil.example",
+        "Access-Control-Request-Method": "PUT",
+        "Sec-Fetch-Site": "cross-site",
+    }
+    for method in ("GET", "OPTIONS"):
+        answer = call(open_url + path, method, headers=headers)
+        assert not [
+            name for name in answer.headers if name.lower().startswith("access-control")
+        ]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_pages_are_read_only(open_url, method):
+    answer = call(f"{open_url}/logs", method, b"", key=None)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_faults_leave_the_page_alone(open_url):
+    call(f"{open_url}/_faults", "PUT", {"faults": ["503"]}, key=None)
+    try:
+        assert call(f"{open_url}/logs", key=None).status == 200
+        assert call(f"{open_url}/request-logs/list").status == 503
+    finally:
+        call(f"{open_url}/_faults", "DELETE", key=None)
+
+
+def test_under_another_name_there_is_no_page(open_url):
+    answer = call(f"{open_url}/", key=None, headers={"Host": "evil.example"})
+    assert answer.status == 403
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert b"--allow-host evil.example" in answer.body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example",
+        "/logs/..%2f..%2f",
+        "/_static/..%2f..%2fetc%2fpasswd",
+        "/_static/../views.py",
+        "/logs/%00",
+        "/?%ff=%fe",
+        "/?a[=1",
+    ],
+)
+def test_strange_paths(open_url, path):
+    assert call(open_url + path, key=None).status in (200, 303, 400, 404)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/logs", "/\\evil.example"])
+def test_a_strange_path_leads_nowhere_else(url, path):
+    answer = call(url + path, key=None)
+    assert answer.headers.get("Location", "/sign-in").startswith(("/sign-in", "/logs"))
+    assert not answer.headers.get("Location", "").startswith("//")
