@@ -92,7 +92,11 @@ def _upgrade(connection: sa.Connection, version: str) -> None:
     if version == "0001":
         rebuild(connection)
         connection.execute(sa.update(_version), {"version_num": NEWEST})
-        return
+    else:
+        _migrate(connection)
+
+
+def _migrate(connection: sa.Connection) -> None:
     # Seldom needed, and a fifth of a second to import.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

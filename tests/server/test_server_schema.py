@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,14 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
-from server_tools import clean_environment, create, get, listed
+from server_tools import KEY, clean_environment, create, get, listed
 
 from keywordsai.errors import ConfigurationError
 from keywordsai.server import schema
 from keywordsai.server.app import serve_in_thread
 from keywordsai.server.engines import connect, parse_url
+from keywordsai.server.handler import Handler
+from keywordsai.server.ids import IdSource
 from keywordsai.server.migrations import NEWEST, VERSION_TABLE
 from keywordsai.server.store import Store
+from keywordsai.server.tables import metadata
+from keywordsai.transport.base import HTTPRequest
 
 EVER = {"start_time": "1970-01-01"}
 NEXT = """
@@ -63,6 +68,124 @@ def made_up(tmp_path, monkeypatch):
         monkeypatch.setattr(schema, "NEWEST", "9001")
 
     return upgrade_the_program
+
+
+# As keywordsai 2.0.0 made them, in what both databases understand.
+TEXTS = [
+    "model",
+    "log_type",
+    "customer_identifier",
+    "custom_identifier",
+    "group_identifier",
+    "thread_identifier",
+    "trace_unique_id",
+    "status",
+    "environment",
+    "prompt_id",
+]
+INTEGERS = ["status_code", "prompt_tokens", "completion_tokens", "total_request_tokens"]
+NUMBERS = ["cost", "latency", "time_to_first_token", "tokens_per_second"]
+OF_2_0_0 = [
+    "CREATE TABLE logs (id VARCHAR(32) NOT NULL PRIMARY KEY, created BIGINT NOT NULL, timestamp BIGINT NOT NULL, idempotency VARCHAR(64) UNIQUE, "
+    + "".join(f"{name} TEXT, " for name in TEXTS)
+    + "".join(f"{name} BIGINT, " for name in INTEGERS)
+    + "".join(f"{name} DOUBLE PRECISION, " for name in NUMBERS)
+    + "body TEXT NOT NULL)",
+    "CREATE INDEX ix_logs_created ON logs (created)",
+    "CREATE INDEX ix_logs_timestamp ON logs (timestamp)",
+    *(f"CREATE INDEX ix_logs_{name}_timestamp ON logs ({name}, timestamp)" for name in [*TEXTS[:7], "status_code"]),
+    "CREATE TABLE log_attributes (log_id VARCHAR(32) NOT NULL REFERENCES logs (id), name TEXT NOT NULL, text TEXT NOT NULL, number DOUBLE PRECISION, PRIMARY KEY (log_id, name))",
+    "CREATE INDEX ix_log_attributes_name_text ON log_attributes (name, text)",
+    "CREATE INDEX ix_log_attributes_name_number ON log_attributes (name, number)",
+]  # fmt: skip
+
+
+def test_the_migrations_lead_to_the_tables(database, engines):
+    """A new database is made at once; one that was brought up to date is like it."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with engines.writer.begin() as connection:
+        schema._migrate(connection)
+    assert versions(engines) == [NEWEST]
+    with engines.reader.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def definitions(engines):
+    """Every table and index as the database itself says it."""
+    asked = {
+        "sqlite": "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL",
+        "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+        "UNION ALL SELECT table_name || '.' || column_name, concat_ws(' ', data_type, collation_name, is_nullable) FROM information_schema.columns WHERE table_schema = 'public'",
+    }
+    with engines.reader.connect() as connection:
+        found = connection.exec_driver_sql(asked[engines.reader.dialect.name]).all()
+    # Of tables, SQLite keeps the words by which they were made.
+    return {name: " ".join(str(sql).replace('"', "").split()) for name, sql in found}
+
+
+def test_a_database_brought_up_to_date_is_as_a_new_one(database, engines):
+    """Also where a comparison by Alembic does not look: collations, partial indexes."""
+    with engines.writer.begin() as connection:
+        schema._migrate(connection)
+    upgraded = definitions(engines)
+    with engines.writer.begin() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
+    Store.open(database).close()
+    assert definitions(engines) == upgraded
+
+
+def test_the_logs_of_2_0_0_are_taken_over(database, engines):
+    bodies = [{"model": "m", "n": n, "metadata": {"k": n % 3}} for n in range(1201)]
+    new_id = IdSource()
+    ids = [new_id() for _ in bodies]
+    digest = (
+        Handler()
+        .begin(
+            HTTPRequest(
+                method="POST",
+                url="http://localhost/request-logs/create/",
+                headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": "once"},
+                body=b"{}",
+            )
+        )
+        .log.idempotency
+    )
+    with engines.writer.begin() as connection:
+        for statement in OF_2_0_0:
+            connection.exec_driver_sql(statement)
+        connection.execute(
+            sa.text("INSERT INTO logs (id, created, timestamp, idempotency, body) VALUES (:id, :at, :at, :digest, :body)"),
+            [
+                {"id": log_id, "at": 10**15 + n, "digest": None if n else digest, "body": json.dumps(body)}
+                for n, (log_id, body) in enumerate(zip(ids, bodies, strict=True))
+            ],
+        )  # fmt: skip
+        connection.execute(
+            sa.text("INSERT INTO log_attributes (log_id, name, text) VALUES (:id, 'metadata__k', '0')"),
+            {"id": ids[0]},
+        )  # fmt: skip
+    with serve_in_thread(database=database) as url:
+        rows = listed(url, sort_by="id", page_size=1000, **EVER)
+        assert rows["count"] == 1201
+        assert [row["id"] for row in rows["results"]] == ids[:1000]
+        assert listed(url, metadata__k=1, **EVER)["count"] == 400
+        assert listed(url, model="m", **EVER)["count"] == 1201
+        assert get(url, ids[-1])["as_sent"] == bodies[-1]
+        assert create(url, {}, headers={"Idempotency-Key": "once"}) == ids[0]
+    assert versions(engines) == [NEWEST]
+    tables = sa.inspect(engines.reader).get_table_names()
+    assert set(tables) == {*metadata.tables, VERSION_TABLE}
 
 
 def test_a_new_database_is_of_the_newest_version(database, engines):
