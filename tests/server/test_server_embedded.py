@@ -135,6 +135,12 @@ def test_no_key_is_needed_and_any_is_fine(database, monkeypatch):
         assert client.list().count == 1
 
 
+def test_a_list_begins_with_the_first_log():
+    with LogAPI(base_url="sqlite://") as client:
+        client.create({"model": "old", "timestamp": "2001-02-03T04:05:06Z"})
+        assert [log.model for log in client.list()] == ["old"]
+
+
 def test_memory_without_a_name_is_each_clients_own():
     with LogAPI(base_url="sqlite://") as one, LogAPI(base_url="sqlite://") as other:
         one.create({"model": "gpt-4"})

@@ -116,6 +116,19 @@ def test_a_log_that_was_changed_is_sent_as_it_reads():
     }
 
 
+def test_a_log_that_is_changed_before_it_is_pushed(target, push, database):
+    with LogAPI(base_url=database) as client:
+        log_id = client.create({"model": "gpt-4", "metadata": {"a": 1}})["id"]
+    with serve_in_thread(database=database) as url:
+        path = f"{url}/api/request-logs/{log_id}/"
+        answer = call(path, "PATCH", {"note": "as it reads", "metadata": {"b": 2}})
+        assert answer.status == 200, answer.body
+    assert push()[0] == 0
+    (log,) = target.list(start_time="1990-01-01")
+    sent = target.get(log.id).sent
+    assert (sent["note"], sent["metadata"]) == ("as it reads", {"a": 1, "b": 2})
+
+
 def test_refused_logs_are_told_of_and_not_sent_again(target, push, database):
     given(database, 10)
     fault(target, "422 every 5")
