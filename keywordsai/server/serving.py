@@ -143,7 +143,7 @@ async def running(
             they begin with the first log.
         keep: For how many seconds logs are kept, by default for ever.
         allow_hosts: Names by which the server may be asked for, beside those of
-            loopback and `host`.
+            loopback and ``host``.
         faults: What is to go wrong, such as ``"503 for 20s"``.
         access_log: Whether every request is logged, without what it holds.
 
