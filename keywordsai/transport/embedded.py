@@ -193,7 +193,7 @@ class EmbeddedTransport:
 
     Args:
         database: A URL such as ``sqlite:///logs.db``, ``sqlite://`` for memory, or a
-            `Database`.
+            `keywordsai.transport.embedded.Database`.
 
     Raises:
         ConfigurationError: The database cannot be opened.
