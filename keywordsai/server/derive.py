@@ -16,7 +16,7 @@ from keywordsai.server.bodies import read_json, too_deep
 from keywordsai.server.shapes import as_text
 from keywordsai.server.times import format_time, parse_time
 
-__all__ = ["derived"]
+__all__ = ["derived", "indexed"]
 
 _FAILED_FROM = 400  # the status codes of failed calls
 _CHATS = (
@@ -75,11 +75,6 @@ def _price(*counted: tuple[Any, Any]) -> float | None:
     return total if math.isfinite(total) else None
 
 
-def _text_of(*values: Any) -> str | None:
-    value = _first(*values)
-    return None if value is None else as_text(value)
-
-
 def _read(value: Any) -> Any:
     """A value, or what it holds as JSON text if that might be messages."""
     if not isinstance(value, str):
@@ -123,22 +118,35 @@ def derived(body: dict[str, Any], *, log_id: str, timestamp: int) -> dict[str, A
         log_id: The id it is stored under.
         timestamp: Its instant in microseconds, sent or else that of its arrival.
     """
-    get = body.get
-    found: dict[str, Any] = {
-        **_course(body),
-        **_amounts(body),
-        **_texts(body),
-        **_customer(body),
-        "log_method": _first(get("log_method"), "logging_api"),
-    }
-    said = {name: value for name, value in found.items() if value is not None}
-    full = {**body, **said, "id": log_id, "unique_id": log_id}
+    full = indexed(body)
+    asked, answered = body.get("input"), body.get("output")
+    if asked is None:
+        asked = _first(body.get("prompt_messages"), body.get("messages"))
+    if answered is None:
+        answered = _first(
+            body.get("completion_message"), body.get("completion_messages")
+        )
+    if asked is not None:
+        full["input"] = as_text(asked)
+    if answered is not None:
+        full["output"] = as_text(answered)
+    full["id"] = full["unique_id"] = log_id
     full["timestamp"] = format_time(timestamp)
-    started = parse_time(get("start_time"))
-    if started is not None:
-        full["start_time"] = format_time(started)
-    elif "start_time" in full:
-        full["start_time"] = None  # no reader could make an instant of it
+    if "start_time" in full:
+        started = parse_time(full["start_time"])
+        # No reader could make an instant of what is none.
+        full["start_time"] = None if started is None else format_time(started)
+    return full
+
+
+def indexed(body: dict[str, Any]) -> dict[str, Any]:
+    """The same without what only readers need: all that a log can be found by."""
+    full = dict(body)
+    full.update(_course(body))
+    for part in (_amounts(body), _messages(body), _customer(body)):
+        full.update({name: it for name, it in part.items() if it is not None})
+    if full.get("log_method") is None:
+        full["log_method"] = "logging_api"
     return full
 
 
@@ -148,12 +156,17 @@ def _course(body: dict[str, Any]) -> dict[str, Any]:
     code = _first(get("status_code"), 200)
     failed = code >= _FAILED_FROM or bool(get("error_message"))
     status = _first(get("status"), "failed" if failed else "success")
-    return {
+    course = {
         "status_code": code,
         "status": "failed" if status == "error" else status,
-        "latency": _first(get("latency"), get("generation_time")),
-        "time_to_first_token": _first(get("time_to_first_token"), get("ttft")),
     }
+    latency = _first(get("latency"), get("generation_time"))
+    if latency is not None:
+        course["latency"] = latency
+    first = _first(get("time_to_first_token"), get("ttft"))
+    if first is not None:
+        course["time_to_first_token"] = first
+    return course
 
 
 def _amounts(body: dict[str, Any]) -> dict[str, Any]:
@@ -191,29 +204,29 @@ def _amounts(body: dict[str, Any]) -> dict[str, Any]:
     return amounts
 
 
-def _texts(body: dict[str, Any]) -> dict[str, Any]:
-    """Messages of what went in and came out, and the other way round."""
+def _messages(body: dict[str, Any]) -> dict[str, Any]:
+    """The messages that a chat's input and output are, or hold."""
     get = body.get
+    if get("log_type") not in _CHATS:
+        return {}
+    found: dict[str, Any] = {}
     asked, answered = get("input"), get("output")
-    prompt = _first(get("prompt_messages"), get("messages"))
-    completion = _first(get("completion_message"), get("completion_messages"))
-    texts: dict[str, Any] = {
-        "input": _text_of(asked, prompt),
-        "output": _text_of(answered, completion),
-    }
-    if get("log_type") in _CHATS:
-        if prompt is None and asked is not None:
-            texts["prompt_messages"] = _messages_in(asked)
-        if completion is None and answered is not None:
-            texts["completion_message"] = _message_in(answered)
-    return texts
+    if asked is not None and _first(get("prompt_messages"), get("messages")) is None:
+        found["prompt_messages"] = _messages_in(asked)
+    if (
+        answered is not None
+        and _first(get("completion_message"), get("completion_messages")) is None
+    ):
+        found["completion_message"] = _message_in(answered)
+    return found
 
 
 def _customer(body: dict[str, Any]) -> dict[str, Any]:
     """Who the customer is, said by itself or among the customer's parameters."""
     get = body.get
     customer = get("customer_params")
-    customer = customer if isinstance(customer, dict) else {}
+    if not isinstance(customer, dict):
+        return {}
     return {
         "customer_identifier": _first(
             get("customer_identifier"), customer.get("customer_identifier")

@@ -7,6 +7,7 @@ its end. Imports nothing of the package.
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -74,4 +75,5 @@ class IdSource:
             millisecond, counter = self._millisecond, self._counter
         high = (millisecond << 16) | (0x7 << 12) | (counter >> 9)
         low = (0b10 << 62) | ((counter & 0x1FF) << _RANDOM_BITS)
-        return f"{high:016x}{low | secrets.randbits(_RANDOM_BITS):016x}"
+        noise = int.from_bytes(os.urandom(8), "big") >> (64 - _RANDOM_BITS)
+        return f"{high:016x}{low | noise:016x}"

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 COLUMNS = frozenset({*TEXT_COLUMNS, *INTEGER_COLUMNS, *NUMBER_COLUMNS, *TIME_COLUMNS})
+_TEXT_COLUMNS = frozenset(TEXT_COLUMNS)
+_NO_COLUMNS = dict.fromkeys((*COLUMNS, "latency_bin"))
 
 BODY_FIELDS = frozenset(
     {
@@ -172,50 +174,62 @@ def _bin_of(latency: float | None) -> int | None:
 
 
 def index_of(full: dict[str, Any]) -> Index:
-    """What a log is found by, of a log as `keywordsai.server.rows.derived` gives it."""
+    """What a log is found by, of one as `keywordsai.server.derive.indexed` gives it."""
     texts: list[Text] = []
-
-    def put(field: str, text: str) -> str:
-        """The text as an index has it; what that lacks goes to the texts."""
-        whole = storable(text)
-        folded = whole.casefold()
-        if len(whole) > LONGEST_TEXT:
-            texts.append((name_of(field), 0, whole))
-        if folded != _lower(whole):
-            texts.append((name_of(field), 1, folded))
-        return canonical(text)
-
-    columns: dict[str, Any] = {}
-    for field in TEXT_COLUMNS:
-        said = full.get(field)
-        if said is not None and type(said) is not str:
-            said = text_of(said)
-        if said is not None and not _is_simple(said):
-            said = put(field, said)
-        columns[field] = said
-    for field, read in _READ.items():
-        value = full.get(field)
-        columns[field] = None if value is None else read(value)
+    columns: dict[str, Any] = dict(_NO_COLUMNS)
+    named: list[tuple[str, Any]] = []
+    for field, value in full.items():
+        if value is None:
+            continue
+        if field in _TEXT_COLUMNS:
+            columns[field] = value if _is_simple(value) else _put(field, value, texts)
+        elif field in _READ:
+            columns[field] = _READ[field](value)
+        elif field in _ATTRIBUTES:
+            named.append((field, value))
     columns["latency_bin"] = _bin_of(columns["latency"])
+    data = full.get("metadata")
+    if data:
+        _put_members("metadata__", data, named)
+    # As a dict, for arrays may say the same more than once.
     attributes: dict[tuple[int, str], float | None] = {}
-    for field, value in _named(full)[:_MOST_ATTRIBUTES]:
-        number = None
-        if type(value) is str:  # nearly always
-            said = value
+    for field, value in named[:_MOST_ATTRIBUTES]:
+        if _is_simple(value):
+            attributes[name_of(field), value] = None
+        elif isinstance(value, dict | list):
+            attributes[name_of(field), FULL if value else EMPTY] = None
         else:
-            said, number = text_of(value), as_float(value)
-        if said is None:
-            said = FULL if value else EMPTY
-        elif not _is_simple(said):
-            said = put(field, said)
-        attributes[name_of(field), said] = number
+            text = _put(field, value, texts)
+            attributes[name_of(field), text] = as_float(value)
     rows = [(name, text, number) for (name, text), number in attributes.items()]
     return Index(columns, rows, texts)
 
 
-def _is_simple(text: str) -> bool:
-    """Whether an index takes a text as it is."""
-    return len(text) <= LONGEST_TEXT and text.isascii() and "\x00" not in text
+def _put(field: str, value: Any, texts: list[Text]) -> Any:
+    """A value as an index has it, None if it is not plain.
+
+    What the index lacks goes to the texts.
+    """
+    said = text_of(value)
+    if said is None or not isinstance(value, str):
+        return said and canonical(said)  # a number's text lacks nothing
+    whole = storable(said)
+    folded = whole.casefold()
+    if len(whole) > LONGEST_TEXT:
+        texts.append((name_of(field), 0, whole))
+    if folded != _lower(whole):
+        texts.append((name_of(field), 1, folded))
+    return canonical(said)
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether it is a text that an index takes as it is."""
+    return (
+        isinstance(value, str)
+        and len(value) <= LONGEST_TEXT
+        and value.isascii()
+        and "\x00" not in value
+    )
 
 
 _ASCII_UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -226,30 +240,26 @@ def _lower(text: str) -> str:
     return text.translate(_ASCII_UPPER)
 
 
-def _named(full: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Every value that has a row: of known fields, and all within the metadata."""
-    found = [
-        (name, value)
-        for name, value in full.items()
-        if value is not None and name in _ATTRIBUTES
-    ]
-    for key, value in (full.get("metadata") or {}).items():
-        _put_within(f"metadata__{key}", value, found)
-    return found
+def _put_members(
+    prefix: str, members: dict[str, Any], found: list[tuple[str, Any]]
+) -> None:
+    """Find every value within an object of the metadata."""
+    for key, value in members.items():
+        if isinstance(value, dict | list):
+            _put_within(prefix + key, value, found)
+        elif value is not None:
+            found.append((prefix + key, value))
 
 
 def _put_within(name: str, value: Any, found: list[tuple[str, Any]]) -> None:
-    if value is None:
-        return
     if isinstance(value, dict):
         found.append((name, value))
-        for key, member in value.items():
-            _put_within(f"{name}__{key}", member, found)
+        _put_members(f"{name}__", value, found)
     elif isinstance(value, list):
         # Its members say that it is there, unless they say nothing themselves.
         if not (value and isinstance(value[0], str | int | float) and value[0] != ""):
             found.append((name, value))
         for member in value[:_MOST_MEMBERS]:
             _put_within(name, member, found)
-    else:
+    elif value is not None:
         found.append((name, value))

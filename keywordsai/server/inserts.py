@@ -67,22 +67,23 @@ def insert_rows(
     driver for SQLite lets go of the interpreter each time, and where other threads
     are busy it waits each time to have it back.
     """
-    done = 0
-    if connection.dialect.positional:
-        at_once = _MOST_PARAMETERS // len(table.columns)
-        while len(rows) - done >= at_once:
-            part = rows[done : done + at_once]
-            values = tuple(itertools.chain.from_iterable(part))
-            statement = _statement(table, at_once, connection.dialect)
-            connection.exec_driver_sql(statement, values)
-            done += at_once
-    if done < len(rows):
+    if not connection.dialect.positional:
         names = [column.name for column in table.columns]
-        rest = [dict(zip(names, row, strict=True)) for row in rows[done:]]
-        connection.execute(sa.insert(table), rest)
+        named = [dict(zip(names, row, strict=True)) for row in rows]
+        if named:
+            connection.execute(sa.insert(table), named)
+        return
+    done, at_once = 0, _MOST_PARAMETERS // len(table.columns)
+    while done < len(rows):
+        while at_once > len(rows) - done:
+            at_once = (at_once + 1) // 2  # few sizes, so that statements are known
+        values = tuple(itertools.chain.from_iterable(rows[done : done + at_once]))
+        statement = _statement(table, at_once, connection.dialect)
+        connection.exec_driver_sql(statement, values)
+        done += at_once
 
 
-@functools.lru_cache(maxsize=16)  # two of each database, and few are in use
+@functools.lru_cache(maxsize=256)  # some ten for each table and database
 def _statement(table: sa.Table, rows: int, dialect: sa.Dialect) -> str:
     """The statement for so many rows, all columns of each in their order."""
     values: list[dict[str, Any]] = [

@@ -30,7 +30,7 @@ from keywordsai.server.retention import Retention
 from keywordsai.server.signin import is_same_site
 from keywordsai.server.site import Site
 from keywordsai.server.trouble import Trouble
-from keywordsai.transport.base import HTTPResponse
+from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ _LONGEST_REASON = 200
 _FORM_BODY = BodyLimit(16 * 1024, "a form is at most 16 KiB")
 _EVENTS = "/_events"
 _LOGS = ("/request-logs", "/api/request-logs")
+_MOST_USED = ("/api/request-logs/create/", "/api/request-logs/bulk/")
 _HEALTH = frozenset(f"{api}/healthz{end}" for api in ("", "/api") for end in ("", "/"))
 
 _log = logging.getLogger("keywordsai.server")
@@ -99,6 +100,8 @@ class LogServer:
         # The application's own limit is for handlers that read a whole body at
         # once; `read_body` counts the pieces itself.
         self.app = web.Application(client_max_size=BULK_BODY.size)
+        for path in _MOST_USED:  # found at once, where a pattern is to be tried
+            self.app.router.add_route("*", path, self._serve)
         self.app.router.add_route("*", "/{path:.*}", self._serve)
         self.app.on_startup.append(self._begin)
         self.app.on_shutdown.append(self._let_go)
@@ -213,7 +216,10 @@ class LogServer:
             body = await read_body(request, limit)
         except Refusal as refusal:
             return refusal.response()
-        begin = functools.partial(self._handler.begin, attrs.evolve(head, body=body))
+        whole = HTTPRequest(
+            method=head.method, url=head.url, headers=head.headers, body=body
+        )
+        begin = functools.partial(self._handler.begin, whole)
         if len(body) > _READ_AT_ONCE:
             begun = await self._in_reader(begin)
         else:

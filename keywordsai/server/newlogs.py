@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
+from keywordsai.server.derive import indexed
+from keywordsai.server.excerpts import excerpts
 from keywordsai.server.indexing import Index, index_of
-from keywordsai.server.rows import derived, excerpts
 from keywordsai.server.times import parse_time
 
 __all__ = ["NewLog", "new_log"]
@@ -59,7 +60,7 @@ def new_log(
     """
     sent = parse_time(body.get("timestamp"))
     timestamp = now if sent is None else sent
-    full = derived(body, log_id=log_id, timestamp=timestamp)
+    full = indexed(body)
     prompt, answer = excerpts(full)
     return NewLog(
         id=log_id,
