@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keywordsai.server.aggregates import Overview
     from keywordsai.server.query import Selection
-    from keywordsai.server.store import StoredLog
+    from keywordsai.server.store import BriefLog, StoredLog
 
-__all__ = ["BriefLog", "PageStore", "Viewer"]
-
-BriefLog: TypeAlias = Any  # the store's own value, once it has one
+__all__ = ["PageStore", "Viewer"]
 
 
 class Viewer(Protocol):

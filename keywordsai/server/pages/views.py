@@ -35,7 +35,8 @@ from keywordsai.transport.base import HTTPRequest, HTTPResponse
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from keywordsai.server.pages.source import BriefLog, PageStore, Viewer
+    from keywordsai.server.pages.source import PageStore, Viewer
+    from keywordsai.server.store import BriefLog
 
 __all__ = ["Pages"]
 
@@ -161,8 +162,7 @@ class Pages:
         found = store.find_one(log_id)
         if found is None:
             return _unknown(common)
-        sent = read_json(found.body)
-        full = full_log(found)
+        sent, full = read_json(found.body), full_log(found)
         newer = store.brief(filters.selection, before=None, after=found.id, limit=1)
         older = store.brief(filters.selection, before=found.id, after=None, limit=1)
         related = [
@@ -181,7 +181,7 @@ class Pages:
             error=_said(full.get("error_message")),
             warnings=_said(full.get("warnings")),
             cost_derived=full.get("cost") is not None and sent.get("cost") is None,
-            conversation=conversation_of(sent),
+            conversation=conversation_of(full),
             first=FIRST,
             details=details_of(full, sent),
             raw=lay_out(found.body, _LONGEST_RAW),
@@ -238,7 +238,7 @@ def _step(span: int) -> int:
 
 def _first_instant(store: PageStore, now: int) -> int:
     """Where all time begins: with the first log that was stored, or an hour ago."""
-    oldest = store.brief(Selection(), before=None, after="0", limit=1)
+    oldest = store.brief(Selection(), before=None, after="0" * 32, limit=1)
     return oldest[0].timestamp if oldest else now - 3600 * _SECOND
 
 
