@@ -220,7 +220,7 @@ def test_nothing_runs_on_the_pages_of_a_log(laced_server, page, index):
         page.locator("main").hover()
     links = page.locator("main a").evaluate_all("all => all.map(a => a.href)")
     assert all(link.startswith(f"{url}/") for link in links)
-    for link in sorted({link for link in links if "?" in link})[:5]:
+    for link in sorted({link for link in links if "?" in link})[:2]:
         assert page.goto(link).status in {200, 400}
         harmless(page)
     assert page.goto(f"{url}/logs/{found[index][2]}/raw").status == 200
@@ -280,11 +280,8 @@ def test_nothing_runs_from_a_url(page, url, evil):
     for path in (
         f"/logs?model={said}&q={said}&status={said}&metadata__{said}={said}",
         f"/overview?customer_identifier={said}&{said}={said}",
-        f"/logs?time={said}",
-        f"/logs?start_time={said}&before={said}",
+        f"/logs?time={said}&start_time={said}&before={said}",
         f"/logs/{said}",
-        f"/sign-in?next={said}",
-        f"/{said}",
     ):
         assert page.goto(url + path).status in {200, 303, 400, 401, 404}
         harmless(page) if page.locator("main").count() else None
