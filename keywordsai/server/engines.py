@@ -16,12 +16,13 @@ from sqlalchemy.pool import StaticPool
 from keywordsai.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "Engines",
     "StoreFull",
     "connect",
+    "copy_rows",
     "parse_url",
     "reason",
     "shown",
@@ -124,6 +125,35 @@ def connect(url: sa.URL) -> Engines:
         raise ConfigurationError(
             f"database: psycopg cannot be used, install 'keywordsai[postgres]': {error}"
         ) from error
+
+
+def copy_rows(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows by PostgreSQL's COPY, of which SQLAlchemy does not know.
+
+    Args:
+        connection: In a transaction, over psycopg.
+        table: Where to.
+        rows: Values for all columns of the table, in their order.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: As SQLAlchemy raises for a statement.
+    """
+    import psycopg  # noqa: PLC0415 - an extra
+
+    columns = ", ".join(column.name for column in table.columns)
+    statement = f"COPY {table.name} ({columns}) FROM STDIN"
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        brief = type(error)(error.diag.message_primary or str(error))
+        raise sa.exc.DBAPIError.instance(
+            statement, None, brief, psycopg.Error, hide_parameters=True
+        ) from None
 
 
 @contextlib.contextmanager

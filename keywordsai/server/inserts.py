@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from keywordsai.server.engines import copy_rows
 from keywordsai.server.tables import attributes, bodies, logs, texts
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["insert_index", "insert_logs", "insert_rows"]
 
+_COPIED = 20  # so many rows are worth a COPY, which takes more turns
 _MOST_PARAMETERS = 999  # of one statement: all that older SQLites take
 
 _columns_of = itemgetter(*[column.name for column in logs.columns][3:])
@@ -65,8 +67,12 @@ def insert_rows(
 
     SQLAlchemy would have the driver run the statement once for every row. Python's
     driver for SQLite lets go of the interpreter each time, and where other threads
-    are busy it waits each time to have it back.
+    are busy it waits each time to have it back. PostgreSQL takes rows by COPY in a
+    third of the time that it needs for as many statements.
     """
+    if len(rows) >= _COPIED and connection.dialect.driver == "psycopg":
+        copy_rows(connection, table, rows)
+        return
     if not connection.dialect.positional:
         names = [column.name for column in table.columns]
         named = [dict(zip(names, row, strict=True)) for row in rows]
