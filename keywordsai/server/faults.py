@@ -180,6 +180,10 @@ class Faults:
         self.generation = 0
         self.replace(faults, now=now)
 
+    def __bool__(self) -> bool:
+        """Whether there are any, be they over or not."""
+        return bool(self._active)
+
     def replace(self, faults: Iterable[Fault], *, now: float) -> None:
         """Put these in force from now on, instead of those before."""
         self._active = [_Active(fault, now) for fault in faults]

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from keywordsai.server.store import NewLog
 
-__all__ = ["Handler"]
+__all__ = ["Admission", "Handler"]
 
 _ID = re.compile("[0-9a-f]{32}")
 _UNKNOWN_KEY = (
@@ -55,6 +55,33 @@ _UNKNOWN_KEY = (
     "settings of this server"
 )
 _FORMS = {"bulk": BULK, "batch": BATCH}
+
+
+@attrs.frozen
+class Admission:
+    """A request that may come in.
+
+    Attributes:
+        route: Where it leads.
+        log_id: The log that its path names; empty where it names none.
+        key: The API key that it came with.
+    """
+
+    route: Route
+    log_id: str
+    key: bytes = attrs.field(repr=False)
+
+    @property
+    def limit(self) -> BodyLimit:
+        """How large its body may be."""
+        return self.route.limit
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        raise Refusal(400, "Invalid request URL") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -84,24 +111,36 @@ class Handler:
         except StoreFull:
             return disk_full()
 
-    def admit(self, request: HTTPRequest) -> HTTPResponse | BodyLimit:
-        """Look at a request without its body: how large that may be, or a refusal."""
+    def admit(
+        self, method: str, path: str, headers: Mapping[str, str]
+    ) -> HTTPResponse | Admission:
+        """Look at a request without its body: a refusal, or where it leads."""
         try:
-            return self._enter(request)[0].limit
+            return self._enter(method, path, headers)
         except Refusal as refusal:
             return refusal.response()
 
-    def begin(self, request: HTTPRequest) -> HTTPResponse | Operation:
-        """Read a request: its answer, or the operation that leads to one."""
+    def begin(
+        self, request: HTTPRequest, admission: Admission | None = None
+    ) -> HTTPResponse | Operation:
+        """Read a request: its answer, or the operation that leads to one.
+
+        Args:
+            request: The request.
+            admission: What `admit` gave for it, if that was asked before.
+        """
         try:
-            route, log_id, key = self._enter(request)
-            return self._begin(route, log_id, key, request)
+            if admission is None:
+                path = _path(request.url)
+                admission = self._enter(request.method, path, request.headers)
+            return self._begin(admission, request)
         except Refusal as refusal:
             return refusal.response()
 
     def _begin(
-        self, route: Route, log_id: str, key: bytes, request: HTTPRequest
+        self, admission: Admission, request: HTTPRequest
     ) -> HTTPResponse | Operation:
+        route, log_id, key = admission.route, admission.log_id, admission.key
         endpoint = route.endpoints[request.method]
         body = request.body or b""
         if len(body) > route.limit.size:
@@ -125,26 +164,23 @@ class Handler:
             return answer(200, described())
         return answer(200, {"status": "ok"})
 
-    def _enter(self, request: HTTPRequest) -> tuple[Route, str, bytes]:
+    def _enter(self, method: str, path: str, headers: Mapping[str, str]) -> Admission:
         """Find where the request leads, and sign its sender in."""
-        try:
-            found = find_route(urlsplit(request.url).path)
-        except ValueError:
-            raise Refusal(400, "Invalid request URL") from None
+        found = find_route(path)
         if found is None:
             raise Refusal(404, "Not found")
         route, log_id = found
-        if request.method not in route.endpoints:
+        if method not in route.endpoints:
             raise Refusal(
                 405,
-                f"Method {request.method[:20]!r} not allowed",
+                f"Method {method[:20]!r} not allowed",
                 headers={"Allow": ", ".join(route.methods)},
             )
-        key = self._sign_in(request.headers) if route.needs_key else b""
+        key = self._sign_in(headers) if route.needs_key else b""
         log_id = log_id.replace("-", "").lower()
         if log_id and _ID.fullmatch(log_id) is None:
             raise Refusal(404, "Log not found")
-        return route, log_id, key
+        return Admission(route, log_id, key)
 
     def _sign_in(self, headers: Mapping[str, str]) -> bytes:
         key = bearer(headers)

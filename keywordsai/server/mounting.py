@@ -13,7 +13,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-import attrs
 from aiohttp import web
 
 from keywordsai.server.access import access_line
@@ -30,7 +29,7 @@ from keywordsai.server.retention import Retention
 from keywordsai.server.signin import is_same_site
 from keywordsai.server.site import Site
 from keywordsai.server.trouble import Trouble
-from keywordsai.transport.base import HTTPRequest, HTTPResponse
+from keywordsai.transport.base import HTTPResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,18 +207,16 @@ class LogServer:
 
     async def _handle(self, request: web.Request) -> HTTPResponse:
         """Answer from the handler: a request to the API."""
-        head = head_of(request)
-        limit = self._handler.admit(head)
-        if isinstance(limit, HTTPResponse):
-            return limit  # without a look at the body
+        path = request.rel_url.raw_path
+        admission = self._handler.admit(request.method, path, request.headers)
+        if isinstance(admission, HTTPResponse):
+            return admission  # without a look at the body
         try:
-            body = await read_body(request, limit)
+            body = await read_body(request, admission.limit)
         except Refusal as refusal:
             return refusal.response()
-        whole = HTTPRequest(
-            method=head.method, url=head.url, headers=head.headers, body=body
-        )
-        begin = functools.partial(self._handler.begin, whole)
+        whole = head_of(request, body)
+        begin = functools.partial(self._handler.begin, whole, admission)
         if len(body) > _READ_AT_ONCE:
             begun = await self._in_reader(begin)
         else:
@@ -238,7 +235,7 @@ class LogServer:
             body = await read_body(request, _FORM_BODY)
         except Refusal as refusal:
             return refusal.response()
-        head = attrs.evolve(head_of(request), body=body)
+        head = head_of(request, body)
         address = request.remote or ""
         answer = functools.partial(site.answer, head, self._store, address=address)
         return await self._in_reader(answer)

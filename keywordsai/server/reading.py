@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["head_of", "is_gone", "read_body"]
 
 
-def head_of(request: web.Request) -> HTTPRequest:
-    """The request without its body, under the URL as the client wrote it.
+def head_of(request: web.Request, body: bytes | None = None) -> HTTPRequest:
+    """The request, under the URL as the client wrote it.
 
     Links to other pages are made of that URL.
     """
@@ -30,7 +30,9 @@ def head_of(request: web.Request) -> HTTPRequest:
         target = request.rel_url.raw_path_qs
     host = request.headers.get("Host", "localhost")
     url = f"{request.scheme}://{host}{target}"
-    return HTTPRequest(method=request.method, url=url, headers=request.headers)
+    return HTTPRequest(
+        method=request.method, url=url, headers=request.headers, body=body
+    )
 
 
 def is_gone(request: web.Request) -> bool:
@@ -49,6 +51,12 @@ async def read_body(request: web.Request, limit: BodyLimit) -> bytes:
         raise limit.refusal()
     body = bytearray()
     try:
+        if "Content-Encoding" not in request.headers:  # nearly always: the short way
+            while chunk := await request.content.readany():
+                if len(body) + len(chunk) > limit.size:
+                    raise limit.refusal()
+                body += chunk
+            return bytes(body)
         async for chunk in _pieces(request):
             if len(body) + len(chunk) > limit.size:
                 raise limit.refusal()

@@ -12,8 +12,6 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-import attrs
-
 from keywordsai.server.answers import Refusal
 from keywordsai.server.bodies import BULK_BODY
 from keywordsai.server.fault_control import answer_of, control_faults
@@ -60,7 +58,7 @@ class Trouble:
             return refusal.response()
         return control_faults(
             self._faults,
-            attrs.evolve(head_of(request), body=body),
+            head_of(request, body),
             peer=request.remote or "",
             keys=self._keys,
             now=time.monotonic(),
@@ -76,6 +74,8 @@ class Trouble:
         Returns:
             The answer; None if the connection is to be closed without one.
         """
+        if not self._faults:
+            return await respond(request)
         outcome = self._faults.decide(now=time.monotonic(), dice=random.random)
         await self._wait(outcome.latency)
         fault = outcome.fault

@@ -573,11 +573,11 @@ def test_nobody_waits_while_a_large_bulk_is_read(database):
     reading, go_on = threading.Event(), threading.Event()
 
     class Slow(Handler):
-        def begin(self, request):
+        def begin(self, request, admission=None):
             if len(request.body or b"") > 2 * 1024**2:
                 reading.set()
                 assert go_on.wait(DEADLINE)
-            return super().begin(request)
+            return super().begin(request, admission)
 
     async def main():
         runner, url = await serve(store, Slow())
