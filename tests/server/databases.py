@@ -12,7 +12,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,8 @@ DATABASES = (_ASKED or "sqlite,postgresql").split(",")
 OF_ANY_TEST = (_ASKED or "sqlite").split(",")
 _DEADLINE = 60.0
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin")
+# Runs a program until standard input ends: so does it if the tests are killed.
+_WHILE_WANTED = '"$@" <&- & read -r _; kill -INT $!; wait $!'
 # Nothing of it need outlive the tests.
 _SETTINGS = {
     "fsync": "off",
@@ -90,11 +91,12 @@ class Cluster:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *("sh", "-c", _WHILE_WANTED, "sh"),
                     *(self.bindir / "postgres", "-D", self.folder / "data"),
                     *("-k", self.folder),
                     *(f"--{name}={value}" for name, value in _SETTINGS.items()),
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C ends the tests first
@@ -110,10 +112,10 @@ class Cluster:
         asked = [self.bindir / "pg_isready", "-q", "-h", self.folder]
         return subprocess.run(asked, check=False).returncode == 0
 
-    def stop(self, number=signal.SIGINT):
+    def stop(self):
         """Stop, which cuts every connection."""
         if self.process is not None:
-            self.process.send_signal(number)
+            self.process.stdin.close()
             self.process.wait(_DEADLINE)
             self.process = None
 
@@ -155,7 +157,7 @@ def cluster():
         made.start()
         yield made
     finally:
-        made.stop(signal.SIGQUIT)
+        made.stop()
         shutil.rmtree(folder)
 
 
