@@ -5,19 +5,12 @@ What a log may hold is another matter: `keywordsai.server.validation`.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 from typing import Any
 
 import attrs
 
 from keywordsai.server.answers import Refusal
-
-try:
-    import orjson
-except ImportError:  # there is none for PyPy
-    orjson = None  # type: ignore[assignment]  # a module, or none
 
 __all__ = [
     "BULK_BODY",
@@ -81,8 +74,6 @@ def _integer(digits: str) -> int | float:
         return LongInteger(digits)
 
 
-_MANY_DIGITS = re.compile("[0-9]{19}")
-
 DECODERS = (
     json.JSONDecoder(parse_constant=_no_constant),
     json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer),
@@ -97,11 +88,6 @@ def read_json(text: str) -> Any:
         ValueError: It is no JSON.
     """
     quick, patient = DECODERS
-    # What orjson reads otherwise than Python are integers of many digits; what it
-    # refuses may be fine, such as half of a surrogate pair.
-    if orjson is not None and _MANY_DIGITS.search(text) is None:
-        with contextlib.suppress(ValueError):
-            return orjson.loads(text)
     try:
         return quick.decode(text)
     except json.JSONDecodeError:

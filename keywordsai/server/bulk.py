@@ -80,11 +80,10 @@ class _Reader:
         value, problem = self._scan()
         text = self._text[start : self._at]
         problem = _too_large(text) or problem or misshapen(value, text)
-        if not problem:
+        if not problem and (problems := problems_of(value)):
             # One line of what a single create is told field by field.
             problem = "; ".join(
-                f"{path}: {message}"
-                for path, message in problems_of(value)[:_MOST_PROBLEMS]
+                f"{path}: {message}" for path, message in problems[:_MOST_PROBLEMS]
             )
         return Entry(problem=problem) if problem else Entry(text=text, body=value)
 

@@ -54,7 +54,13 @@ BODY_FIELDS = frozenset(
 )
 """Long ones that have no row of their own: a filter by one of them reads bodies."""
 
-_ATTRIBUTES = KNOWN_FIELDS - COLUMNS - BODY_FIELDS - {"id", "unique_id", "timestamp"}
+_ATTRIBUTES = (
+    KNOWN_FIELDS
+    - COLUMNS
+    - BODY_FIELDS
+    - {"id", "unique_id", "timestamp"}
+    - {"ttft", "generation_time", "total_tokens"}  # other names of columns
+)
 
 MARK = "\uffff"
 """In no text of a log: it says that what is stored is not the text itself."""
