@@ -200,6 +200,7 @@ class EmbeddedTransport:
 
     Example:
         >>> from keywordsai import LogAPI
+        >>> from keywordsai.transport.embedded import EmbeddedTransport
         >>> transport = EmbeddedTransport("sqlite://")
         >>> with LogAPI("any", transport=transport) as client:
         ...     client.get(client.create({"model": "gpt-4"})["id"]).model
