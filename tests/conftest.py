@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,11 @@ _CERTIFICATES = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
+
+# A shell has what it runs in the background ignore Ctrl-C, and so all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _OURS = ("KEYWORDSAI_", "KEYWORDS_AI_", "RESPAN_")
 
 
