@@ -117,6 +117,7 @@ class Scheduler:
         self._set_back: list[tuple[float, int, Job]] = []
         self._tie = itertools.count()
         self._bulk = limits.bulk
+        self._hurried = False  # whoever hurries us is told what came of it
         self._read_again = float("-inf")
         self._to_tell: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self.sources: list[Source] = []
@@ -180,6 +181,7 @@ class Scheduler:
         """The end is near: try now what only waits for our own patience."""
         with self.lock:
             self._pacing.hurry()
+            self._hurried = True
             self._set_back = [(0.0, tie, job) for _due, tie, job in self._set_back]
 
     def held(self) -> float:
@@ -322,7 +324,7 @@ class Scheduler:
         judged = verdict(outcome, batch=batch, was_stale=job.was_stale or sick)
         if judged is Verdict.FAILED:
             self._failed(job, now, getattr(outcome, "retry_after", None))
-            if self._pacing.failures >= _FAILURES_TO_TELL:
+            if self._pacing.failures >= _FAILURES_TO_TELL and not self._hurried:
                 self._report("failed", outcome)
         elif judged is Verdict.STALE:
             job.was_stale = True
@@ -334,6 +336,7 @@ class Scheduler:
                 self._report("key", status)
         else:  # it was answered for its logs, so the server is well
             self._pacing.succeeded(now)
+            self._hurried = False
             if judged is Verdict.BATCH_REFUSED:
                 self._fall_apart(job, status, now)
             elif judged is Verdict.LOG_REFUSED:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from databases import DATABASES, OF_ANY_TEST, fresh, postgresql
+from databases import DATABASES, OF_ANY_TEST, fresh, in_memory, postgresql
 
 from keywordsai.server.app import serve_in_thread
 
@@ -61,11 +61,6 @@ def any_database(request, tmp_path):
 def sqlite_file(tmp_path):
     """The URL of an empty database of SQLite, for what only that has."""
     return f"sqlite:///{tmp_path / 'logs.db'}"
-
-
-def in_memory(database):
-    """For a server that is not restarted, SQLite need not write a file."""
-    return "sqlite://" if database.startswith("sqlite") else database
 
 
 @pytest.fixture(scope="session")

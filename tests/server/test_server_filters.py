@@ -7,7 +7,7 @@ import json
 import operator
 
 import pytest
-from conftest import in_memory
+from databases import in_memory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_tools import call, create, listed

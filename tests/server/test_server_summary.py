@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from conftest import in_memory
+from databases import in_memory
 
 from keywordsai.server.aggregates import Percentiles
 from keywordsai.server.figures import MOST_GROUPS, MOST_SPANS
