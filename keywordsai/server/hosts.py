@@ -90,6 +90,8 @@ class HostRule:
         found = _HOST.fullmatch(host)
         if found is None or len(host) > _LONGEST + 6:
             return False
+        if found[1].startswith("[") and ":" not in found[1]:
+            return False  # brackets are for IPv6; no URL can be made of any other
         name = found[1].strip("[]").lower().removesuffix(".")
         if is_loopback(name) or name.endswith(".localhost") or name in self.names:
             return True

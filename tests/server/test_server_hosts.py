@@ -52,7 +52,14 @@ FOREIGN = [
         "",
         " ",
     ),
-    *("a" * 300, "[localhost]", "logs.example.com.evil.example", "xlogs.example.com"),
+    *(
+        "a" * 300,
+        "[localhost]",
+        "[127.0.0.1]",
+        "[127.0.0.1]:8723",
+        "logs.example.com.evil.example",
+        "xlogs.example.com",
+    ),
 ]
 
 
