@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 from keywordsai.server.fields import Kind, resolve
-from keywordsai.server.ids import seqs_of
+from keywordsai.server.ids import seq_of, seqs_of
 from keywordsai.server.indexing import (
     EMPTY,
     MARK,
@@ -231,6 +231,7 @@ def _id(_field: str, name: str, values: Sequence[Plain]) -> Clause:
                 *(
                     sa.and_(logs.c.seq.between(*seqs_of(log_id)), logs.c.id == log_id)
                     for log_id in ids
+                    if seq_of(log_id) >= 0  # no database takes just any text
                 ),
             )
         )

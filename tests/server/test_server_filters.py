@@ -488,6 +488,17 @@ def test_what_a_body_cannot_mean(shared_url, body, words):
     assert words in answer.json["detail"]
 
 
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "é", "0" * 31, "g" * 32])
+@pytest.mark.parametrize("name", ["", "not", "in", "not_in", "iexact", "contains"])
+def test_any_text_may_be_asked_for_as_an_id(shared_url, text, name):
+    ours = {"metadata__asked_as_an_id": {"operator": "", "value": [f"{name} {text}"]}}
+    create(shared_url, {"metadata": {"asked_as_an_id": f"{name} {text}"}})
+    filters = {**ours, "id": {"operator": name, "value": [text]}}
+    answer = call(f"{shared_url}/request-logs/list/", "POST", {"filters": filters})
+    assert answer.status == 200
+    assert answer.json["count"] == (1 if name.startswith("not") else 0)
+
+
 def test_lists_go_back_to_the_first_log(url):
     create(url, {"timestamp": "2020-01-01"})
     assert listed(url)["count"] == 1
