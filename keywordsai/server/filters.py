@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.functions import GenericFunction
 
 from keywordsai.server.fields import Kind, resolve
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from keywordsai.server.query import Condition, Plain
 
 __all__ = ["Clause", "clause"]
+
+_FLAT = 50  # tests that stand in one row
 
 _Bool = sa.ColumnElement[bool]
 _Column = sa.ColumnElement[Any]
@@ -116,6 +119,15 @@ _FOLDED: dict[str, Callable[[_Column, str], _Bool]] = {
     "icontains": _contains,
     "iexact": operator.eq,
 }
+
+
+def _any(tests: Sequence[_Bool]) -> _Bool:
+    """Whether one of many holds: in halves, for SQLite limits how deep this may be."""
+    if len(tests) <= _FLAT:
+        return sa.or_(sa.false(), *tests)
+    half = len(tests) // 2
+    first, second = (Grouping(_any(part)) for part in (tests[:half], tests[half:]))
+    return Grouping(first.bool_op("OR")(second))  # `sa.or_` would undo the halves
 
 
 def clause(condition: Condition) -> Clause:
@@ -205,7 +217,7 @@ def _number(field: str, name: str, values: Sequence[Plain]) -> Clause:
     test: Callable[[Any, Any], Any] = COMPARE.get(
         name, operator.eq
     )  # of a number, iexact is nothing special
-    own: _Bool = sa.or_(sa.false(), *(test(column, it) for it in literals))
+    own: _Bool = _any([test(column, it) for it in literals])
     if field == "status_code" and test is operator.eq and FIRST_TEXTS[1] not in numbers:
         own = sa.and_(own, column != sa.literal_column(f"{FIRST_TEXTS[1]}"))
     return Clause(own)
@@ -217,7 +229,7 @@ def _time(field: str, name: str, values: Sequence[Plain]) -> Clause:
         return Clause(column.is_(None))
     instants = [at for at in map(parse_time, values) if at is not None]
     test: Callable[[Any, Any], Any] = COMPARE.get(name, operator.eq)
-    return Clause(sa.or_(sa.false(), *(test(column, instant) for instant in instants)))
+    return Clause(_any([test(column, instant) for instant in instants]))
 
 
 def _id(_field: str, name: str, values: Sequence[Plain]) -> Clause:
@@ -225,16 +237,12 @@ def _id(_field: str, name: str, values: Sequence[Plain]) -> Clause:
         return Clause(sa.false())
     ids = [str(value).replace("-", "").lower() for value in values]
     if name in {"", "in", "iexact"}:
-        return Clause(
-            sa.or_(
-                sa.false(),
-                *(
-                    sa.and_(logs.c.seq.between(*seqs_of(log_id)), logs.c.id == log_id)
-                    for log_id in ids
-                    if seq_of(log_id) >= 0  # no database takes just any text
-                ),
-            )
-        )
+        found = [
+            sa.and_(logs.c.seq.between(*seqs_of(log_id)), logs.c.id == log_id)
+            for log_id in ids
+            if seq_of(log_id) >= 0  # no database takes just any text
+        ]
+        return Clause(_any(found))
     search = {**_SEARCH, **_FOLDED}[name]
     return Clause(search(logs.c.id, storable(ids[0])))
 

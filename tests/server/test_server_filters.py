@@ -499,6 +499,26 @@ def test_any_text_may_be_asked_for_as_an_id(shared_url, text, name):
     assert answer.json["count"] == (1 if name.startswith("not") else 0)
 
 
+@pytest.mark.parametrize("name", ["in", "not_in"])
+def test_there_may_be_a_thousand_values(url, name):
+    log = {"cost": 998, "prompt_tokens": 998, "timestamp": "1970-01-01T00:16:38Z"}
+    ours = create(url, log)
+    create(url, {})
+    several = [*range(999), 998.0]
+    values = {
+        "cost": several,
+        "prompt_tokens": several,
+        "timestamp": several,
+        "id": [*(f"{n:032x}" for n in range(999)), ours],
+        "model": [f"model-{n}" for n in range(1000)],
+    }
+    for field, asked in values.items():
+        filters = {field: {"operator": name, "value": asked}}
+        answer = call(f"{url}/request-logs/list/", "POST", {"filters": filters})
+        expected = 0 if field == "model" else 1
+        assert answer.json["count"] == (2 - expected if name == "not_in" else expected)
+
+
 def test_lists_go_back_to_the_first_log(url):
     create(url, {"timestamp": "2020-01-01"})
     assert listed(url)["count"] == 1
