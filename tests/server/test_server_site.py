@@ -84,6 +84,15 @@ def test_a_key_opens_it_and_signing_out_closes_it(url):
         assert call(f"{url}/logs", key=None, headers=with_cookie(left)).status == 303
 
 
+@pytest.mark.parametrize(
+    "query", ["start_time=0001-01-01", "start_time=0001-01-01&end_time=9999-12-31"]
+)
+def test_an_overview_may_reach_to_the_calendars_ends(open_url, query):
+    for first in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        create(open_url, {"timestamp": first})
+    assert call(f"{open_url}/overview?{query}", key=None).status == 200
+
+
 def test_the_cookie_does_not_open_the_api(url):
     held = with_cookie(sign_in(url, "right-key"))
     assert call(f"{url}/request-logs/list", key=None, headers=held).status == 401

@@ -6,9 +6,10 @@ What is no finite number is a dash: columns may hold whatever was sent.
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
-from keywordsai.server.times import format_time
+from keywordsai.server.times import format_time, to_microseconds
 
 __all__ = [
     "NOTHING",
@@ -25,6 +26,11 @@ __all__ = [
 NOTHING = "–"  # noqa: RUF001 - the dash is meant
 """What stands where there is no value."""
 
+_FIRST, _LAST = (
+    to_microseconds(instant)
+    for instant in (datetime.min, datetime.max)  # noqa: DTZ901
+)
+
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -36,6 +42,11 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _calendar(microseconds: int) -> str:
+    """The instant, or the nearest that has a year: a span may reach beyond."""
+    return format_time(min(max(microseconds, _FIRST), _LAST))
+
+
 def iso(microseconds: int) -> str:
     """The instant for a ``datetime`` attribute: UTC, to the millisecond.
 
@@ -43,7 +54,7 @@ def iso(microseconds: int) -> str:
         >>> iso(1_700_000_000_123_456)
         '2023-11-14T22:13:20.123Z'
     """
-    return format_time(microseconds)[:23] + "Z"
+    return _calendar(microseconds)[:23] + "Z"
 
 
 def utc(microseconds: int) -> str:
@@ -53,7 +64,7 @@ def utc(microseconds: int) -> str:
         >>> utc(1_700_000_000_123_456)
         '2023-11-14 22:13:20'
     """
-    return format_time(microseconds)[:19].replace("T", " ")
+    return _calendar(microseconds)[:19].replace("T", " ")
 
 
 def money(dollars: Any) -> str:
