@@ -196,6 +196,13 @@ class Store:
             found: str | None = connection.execute(query).scalar()
         return found
 
+    def first_instant(self) -> int | None:
+        """The earliest timestamp, None if there is no log."""
+        with self._turn, self._reader.connect() as connection:
+            query = sa.select(sa.func.min(logs.c.timestamp))
+            first: int | None = connection.execute(query).scalar()
+        return first
+
     def find(self, query: ListQuery) -> Found:
         """A page of the logs that match, and the number of all that do."""
         with self._turn, self._reader.connect() as connection:

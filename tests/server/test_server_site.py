@@ -93,6 +93,16 @@ def test_an_overview_may_reach_to_the_calendars_ends(open_url, query):
     assert call(f"{open_url}/overview?{query}", key=None).status == 200
 
 
+def test_all_time_begins_with_the_earliest_log_whenever_it_came():
+    with serve_in_thread() as url:
+        assert call(f"{url}/overview?time=all", key=None).status == 200
+        create(url, {"model": "of-now"})
+        create(url, {"model": "of-then", "timestamp": "2020-02-02"})
+        page = call(f"{url}/overview?time=all", key=None).body
+    assert b"of-now" in page
+    assert b"of-then" in page
+
+
 def test_the_cookie_does_not_open_the_api(url):
     held = with_cookie(sign_in(url, "right-key"))
     assert call(f"{url}/request-logs/list", key=None, headers=held).status == 401

@@ -51,6 +51,10 @@ class PageStore(Protocol):
         """Logs in short, newest first, next to an id on one side of it."""
         ...
 
+    def first_instant(self) -> int | None:
+        """The earliest timestamp, None if there is no log."""
+        ...
+
     def overview(self, selection: Selection, *, step: int) -> Overview:
         """Figures over time and by group."""
         ...

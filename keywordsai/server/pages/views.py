@@ -199,7 +199,9 @@ class Pages:
         common["query"] = filters.query()
         selection = filters.selection
         if selection.start is None:
-            selection = attrs.evolve(selection, start=_first_instant(store, now))
+            first = store.first_instant()
+            began = now - 3600 * _SECOND if first is None else first
+            selection = attrs.evolve(selection, start=began)
         start, end = selection.start or 0, selection.end or now
         step = _step(end - start)
         overview = store.overview(attrs.evolve(selection, end=end), step=step)
@@ -234,12 +236,6 @@ def _step(span: int) -> int:
         if span <= seconds * _SECOND * _MOST_COLUMNS:
             return seconds * _SECOND
     return max(_SECOND, -(-span // _MOST_COLUMNS))
-
-
-def _first_instant(store: PageStore, now: int) -> int:
-    """Where all time begins: with the first log that was stored, or an hour ago."""
-    oldest = store.brief(Selection(), before=None, after="0" * 32, limit=1)
-    return oldest[0].timestamp if oldest else now - 3600 * _SECOND
 
 
 def _related(
