@@ -178,7 +178,10 @@ def is_same_site(request: HTTPRequest) -> bool:
     origin = header(request.headers, "origin")
     if not origin:
         return True  # no browser, or none of this decade
-    return urlsplit(origin).netloc == urlsplit(request.url).netloc
+    try:
+        return urlsplit(origin).netloc == urlsplit(request.url).netloc
+    except ValueError:  # no browser wrote that
+        return False
 
 
 def _form(body: bytes) -> tuple[str, str]:

@@ -103,6 +103,12 @@ def test_all_time_begins_with_the_earliest_log_whenever_it_came():
     assert b"of-then" in page
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[bad]", "http://other", "null"])
+def test_an_origin_that_is_none_of_ours_is_refused(url, origin):
+    assert sign_in(url, "right-key", Origin=origin).status == 403
+    assert call(f"{url}/_events", headers={"Origin": origin}).status == 403
+
+
 def test_the_cookie_does_not_open_the_api(url):
     held = with_cookie(sign_in(url, "right-key"))
     assert call(f"{url}/request-logs/list", key=None, headers=held).status == 401
