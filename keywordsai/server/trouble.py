@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from keywordsai.server.answers import Refusal
-from keywordsai.server.bodies import BULK_BODY
+from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.fault_control import answer_of, control_faults
 from keywordsai.server.faults import Faults, parse_fault
 from keywordsai.server.reading import head_of, is_gone, read_body
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trouble"]
 
+_FAULTS_BODY = BodyLimit(256 * 1024, "faults are at most 256 KiB")
 _LOOK = 0.05  # seconds between two looks at whether a request hangs on
 
 
@@ -53,7 +54,7 @@ class Trouble:
     async def control(self, request: web.Request) -> HTTPResponse:
         """Answer a request to ``/_faults``."""
         try:
-            body = await read_body(request, BULK_BODY)
+            body = await read_body(request, _FAULTS_BODY)
         except Refusal as refusal:
             return refusal.response()
         return control_faults(

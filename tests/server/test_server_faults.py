@@ -220,6 +220,15 @@ def own_address():
     return None if address.startswith("127.") else address
 
 
+def test_a_body_of_faults_is_bounded_whoever_sends_it():
+    with serve_in_thread(api_key="right") as url:
+        for key in ("wrong", "right"):
+            body = b" " * (256 * 1024 + 1)
+            answer = call(f"{url}/_faults", "PUT", body, key=key)
+            assert answer.status == 413, key
+            assert "faults are at most" in answer.json["detail"]
+
+
 def test_nobody_sets_faults_from_elsewhere():
     address = own_address()
     if address is None:
