@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keywordsai.server.engines import StoreFull
+from keywordsai.server.engines import is_of_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,9 +94,10 @@ class CombinedCommit:
         try:
             ids = iter(self._add([log for one in batch for log in one.logs]))
         except Exception as error:  # noqa: BLE001  the waiting caller raises it
-            if len(batch) > 1 and not isinstance(error, StoreFull):
+            if len(batch) > 1 and not is_of_database(error):
                 return False
-            # Where there is no room, to try one by one would find none either.
+            # Where there is no room, to try one by one would find none either; where
+            # others keep the database locked, each would wait for its whole time.
             for one in batch:
                 one.error = error
             return True

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from keywordsai.errors import ClosedError
-from keywordsai.server.engines import StoreFull
+from keywordsai.server.engines import is_of_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,9 +98,10 @@ class GroupCommit:
         try:
             ids = await loop.run_in_executor(self._thread, self._add, logs)
         except Exception as error:  # noqa: BLE001 - the waiting request raises it
-            if len(batch) > 1 and not isinstance(error, StoreFull):
+            if len(batch) > 1 and not is_of_database(error):
                 return False
-            # Where there is no room, to try one by one would find none either.
+            # Where there is no room, to try one by one would find none either; where
+            # others keep the database locked, each would wait for its whole time.
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

@@ -23,6 +23,7 @@ __all__ = [
     "StoreFull",
     "connect",
     "copy_rows",
+    "is_of_database",
     "parse_url",
     "reason",
     "shown",
@@ -42,6 +43,7 @@ _POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 # SQLite's words, for Python 3.10 does not give its codes. It calls a limit other
 # than the disk's own, such as a quota, an I/O error.
 _SQLITE_FULL = ("database or disk is full", "disk I/O error")
+_SQLITE_LOCKED = "database is locked"
 _POSTGRESQL_FULL = "53100"
 
 
@@ -169,6 +171,13 @@ def telling_full() -> Iterator[None]:
         if _is_full(error):
             raise StoreFull from error
         raise
+
+
+def is_of_database(error: Exception) -> bool:
+    """Whether storing failed whatever the logs: others would only wait as long."""
+    if isinstance(error, sa.exc.DBAPIError):  # without a statement: not connected
+        return error.statement is None or str(error.orig) == _SQLITE_LOCKED
+    return isinstance(error, StoreFull | sa.exc.TimeoutError)
 
 
 def _is_full(error: sa.exc.DBAPIError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from server_tools import DEADLINE, KEY, call, create, listed, until
 
 from keywordsai.errors import ClosedError, ConfigurationError
 from keywordsai.server.app import LogServer, running, serve_in_thread
+from keywordsai.server.combining import CombinedCommit, _Waiting
 from keywordsai.server.commits import GroupCommit
 from keywordsai.server.handler import Handler
 from keywordsai.server.store import Store
@@ -32,6 +34,44 @@ def client():
     return ClientSession(
         connector=TCPConnector(limit=0), headers={"Authorization": f"Bearer {KEY}"}
     )
+
+
+@pytest.mark.parametrize("kind", ["server", "embedded"])
+def test_all_that_wait_for_a_locked_database_wait_once(tmp_path, kind):
+    database = f"sqlite:///{tmp_path / 'logs.db'}"
+    store, tried = Store.open(database), []
+    holder = sqlite3.connect(
+        tmp_path / "logs.db", isolation_level=None, check_same_thread=False
+    )
+
+    def add(new):
+        tried.append(len(new))
+        with store.writing() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 50")
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            return store.add(new)
+        finally:
+            holder.execute("ROLLBACK")
+
+    async def main():
+        commits = GroupCommit(add)
+        adding = [commits.add(n) for n in range(5)]
+        found = await asyncio.gather(*adding, return_exceptions=True)
+        await commits.close()
+        return found
+
+    if kind == "server":
+        errors = asyncio.run(main())
+    else:
+        commits = CombinedCommit(add)
+        waiting = [_Waiting([n]) for n in range(5)]
+        commits._commit(waiting, waiting[0])
+        errors = [one.error for one in waiting]
+    assert [str(error.orig) for error in errors] == ["database is locked"] * 5
+    assert tried == [5]
+    holder.close()
+    store.close()
 
 
 async def post(session, url, body, **headers):
