@@ -59,6 +59,9 @@ class Route:
         return tuple(self.endpoints)
 
 
+_NO_BODY = BodyLimit(1024, "nothing is read of it")  # of whom nobody knows
+
+
 def _reading(endpoint: Endpoint) -> dict[str, Endpoint]:
     return {"GET": endpoint, "HEAD": endpoint}
 
@@ -80,8 +83,18 @@ ROUTES: Final = (
         path="/request-logs/{id}/",
         endpoints={**_reading("get"), "PATCH": "change", "DELETE": "remove"},
     ),
-    Route(path="/healthz", endpoints=_reading("health"), needs_key=False),
-    Route(path="/openapi.json", endpoints=_reading("describe"), needs_key=False),
+    Route(
+        path="/healthz",
+        endpoints=_reading("health"),
+        limit=_NO_BODY,
+        needs_key=False,
+    ),
+    Route(
+        path="/openapi.json",
+        endpoints=_reading("describe"),
+        limit=_NO_BODY,
+        needs_key=False,
+    ),
 )
 
 _FIXED = {route.path.removesuffix("/"): route for route in ROUTES}

@@ -18,6 +18,13 @@ LIMIT = 20 * 1024**2
 INVALID = {"detail": "Invalid request format"}
 
 
+@pytest.mark.parametrize("path", ["healthz", "openapi.json"])
+def test_who_gives_no_key_sends_no_large_body(shared_url, path):
+    answer = call(f"{shared_url}/{path}", body=b" " * 1025, key=None)
+    assert answer.status == 413
+    assert call(f"{shared_url}/{path}", body=b" ", key=None).status == 200
+
+
 @pytest.mark.parametrize("prefix", ["", "/api"])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_every_path_with_and_without_prefix_and_slash(shared_url, prefix, slash):
