@@ -27,7 +27,13 @@ from keywordsai.server.indexing import (
     name_of,
     storable,
 )
-from keywordsai.server.tables import FIRST_TEXTS, attributes, logs, texts
+from keywordsai.server.tables import (
+    FIRST_TEXTS,
+    INTEGER_COLUMNS,
+    attributes,
+    logs,
+    texts,
+)
 from keywordsai.server.times import parse_time
 from keywordsai.server.values import COMPARE, OPPOSITES, number_in, texts_of
 
@@ -212,7 +218,10 @@ def _number(field: str, name: str, values: Sequence[Plain]) -> Clause:
         return Clause(column.is_(None))
     numbers = [n for n in map(number_in, values) if n is not None]
     literals: list[Any] = [
-        clamp(n) if isinstance(n, int) else sa.literal(n, sa.Double()) for n in numbers
+        clamp(n)
+        if isinstance(n, int) and field in INTEGER_COLUMNS
+        else sa.literal(as_float(n), sa.Double())
+        for n in numbers
     ]
     test: Callable[[Any, Any], Any] = COMPARE.get(
         name, operator.eq

@@ -519,6 +519,16 @@ def test_there_may_be_a_thousand_values(url, name):
         assert answer.json["count"] == (2 - expected if name == "not_in" else expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("", 1), ("in", 1), ("not", 0), ("lte", 1), ("lt", 0)]
+)
+def test_a_price_may_be_more_than_an_integer_column_holds(url, name, count):
+    create(url, {"cost": 1e19})
+    filters = {"cost": {"operator": name, "value": [10**19]}}
+    answer = call(f"{url}/request-logs/list/", "POST", {"filters": filters})
+    assert answer.json["count"] == count
+
+
 def test_lists_go_back_to_the_first_log(url):
     create(url, {"timestamp": "2020-01-01"})
     assert listed(url)["count"] == 1
