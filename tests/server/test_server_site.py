@@ -109,6 +109,17 @@ def test_an_origin_that_is_none_of_ours_is_refused(url, origin):
     assert call(f"{url}/_events", headers={"Origin": origin}).status == 403
 
 
+def test_a_span_of_the_overview_leads_to_all_its_logs():
+    with serve_in_thread() as url:
+        create(url, {"model": "at-the-end", "timestamp": "2026-01-01T00:00:59.9999Z"})
+        query = "start_time=2026-01-01T00:00:00Z&end_time=2026-01-01T00:59:59Z"
+        page = call(f"{url}/overview?{query}", key=None).body.decode()
+        (link,) = re.findall(r'href="([^"]*)">(?:(?!<tr>).)*?number">1<', page)[:1]
+        found = call(url + link.replace("&amp;", "&"), key=None).body
+    assert b"at-the-end" in found
+    assert b'class="open"' in found
+
+
 def test_the_cookie_does_not_open_the_api(url):
     held = with_cookie(sign_in(url, "right-key"))
     assert call(f"{url}/request-logs/list", key=None, headers=held).status == 401

@@ -16,6 +16,7 @@ __all__ = [
     "compact",
     "count",
     "duration",
+    "exact",
     "iso",
     "money",
     "percent",
@@ -55,6 +56,16 @@ def iso(microseconds: int) -> str:
         '2023-11-14T22:13:20.123Z'
     """
     return _calendar(microseconds)[:23] + "Z"
+
+
+def exact(microseconds: int) -> str:
+    """The instant to the microsecond, for a link that must not miss a log.
+
+    Example:
+        >>> exact(59_999_999)
+        '1970-01-01T00:00:59.999999Z'
+    """
+    return _calendar(microseconds)
 
 
 def utc(microseconds: int) -> str:

@@ -38,7 +38,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    for name in ("count", "duration", "iso", "money", "percent", "size", "utc"):
+    for name in (
+        "count",
+        "duration",
+        "exact",
+        "iso",
+        "money",
+        "percent",
+        "size",
+        "utc",
+    ):
         environment.filters[name] = getattr(formats, name)
     environment.filters["as_it_is"] = _as_it_is
     environment.globals["asset"] = asset_url
