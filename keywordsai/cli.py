@@ -34,6 +34,9 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
+        """End, and point to the help where the line does not say what to write."""
+        if message.startswith(("the following arguments", "unrecognized arguments")):
+            message += f"; see {self.prog} --help"
         self.exit(_UNUSABLE, f"{self.prog}: {message}\n")
 
 

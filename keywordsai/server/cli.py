@@ -50,25 +50,27 @@ def add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on, default: 127.0.0.1; others need a key",
+        help="address to listen on; default: 127.0.0.1; others need a key",
     )
     serve.add_argument(
         "--port",
         default=DEFAULT_PORT,
         type=_port,
-        help=f"port to listen on, 0 for a free one, default: {DEFAULT_PORT}",
+        help=f"port to listen on, 0 for a free one; default: {DEFAULT_PORT}",
     )
     serve.add_argument(
         "--database",
         metavar="URL",
         default=DEFAULT_DATABASE,
-        help=f"where the logs are kept, default: {DEFAULT_DATABASE}",
+        help="where the logs are kept: sqlite:///file.db, sqlite:////a/full/path.db, "
+        "sqlite:// for memory, or postgresql+psycopg://user@host/name; "
+        f"default: {DEFAULT_DATABASE}",
     )
     serve.add_argument(
         "--api-key",
         metavar="KEY",
         action="append",
-        help="a key to take, may be given several times, default: any; better set "
+        help="a key to take, may be given several times; default: any; better set "
         f"{KEY_VARIABLE}, since others on the machine can read a command line",
     )
     serve.add_argument(
@@ -83,14 +85,14 @@ def add_serve(serve: argparse.ArgumentParser) -> None:
         "--keep",
         metavar="TIME",
         type=_duration,
-        help="remove logs that are older, such as 30d or 12h, default: never",
+        help="remove logs that are older, such as 30d or 12h; default: never",
     )
     serve.add_argument(
         "--window",
         metavar="TIME",
         type=_duration,
-        help="how far back lists go that name no start, as the hosted service's 1h, "
-        "default: to the first log",
+        help="how far back lists go that name no start_time, such as 1h, which is "
+        "the hosted service's; default: to the first log",
     )
     serve.add_argument(
         "--fault",

@@ -7,6 +7,7 @@ store above speaks SQLAlchemy Core to either. Must not know what a log is.
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -23,6 +24,7 @@ __all__ = [
     "StoreFull",
     "connect",
     "copy_rows",
+    "folder_missing",
     "is_of_database",
     "parse_url",
     "reason",
@@ -101,6 +103,18 @@ def shown(url: sa.URL) -> str:
 def reason(error: BaseException) -> str:
     """What a database said, without SQLAlchemy's words around it."""
     return str(getattr(error, "orig", None) or error)
+
+
+def folder_missing(url: sa.URL) -> str:
+    """Where a file's folder is not there, words that say so; else nothing.
+
+    SQLite says no more than that it cannot open the file.
+    """
+    path = url.database or ""
+    if url.drivername not in _SQLITE or path.startswith(("file:", ":memory:")):
+        return ""
+    folder = Path(path).absolute().parent
+    return "" if folder.is_dir() else f", for there is no folder {folder}"
 
 
 def connect(url: sa.URL) -> Engines:

@@ -21,6 +21,7 @@ from keywordsai.server.engines import (
     Engines,
     StoreFull,
     connect,
+    folder_missing,
     parse_url,
     reason,
     shown,
@@ -100,6 +101,7 @@ class Store:
         except (sa.exc.SQLAlchemyError, TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"database: cannot use {shown(parsed)}: {reason(error)}"
+                f"{folder_missing(parsed)}"
             ) from error
         return cls(engines)
 

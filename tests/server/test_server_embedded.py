@@ -260,6 +260,7 @@ def test_a_database_that_cannot_be_opened(tmp_path):
     missing = f"sqlite:///{tmp_path}/no/such/folder/logs.db"
     text = refused(missing)
     assert text.startswith(f"base_url: cannot use {missing}: unable to open")
+    assert text.endswith(f"for there is no folder {tmp_path}/no/such/folder")
     (tmp_path / "other.db").write_bytes(b"no database at all" * 100)
     assert "is not a database" in refused(f"sqlite:///{tmp_path}/other.db")
     assert refused("postgresql+asyncpg://host/name").startswith("base_url: ")

@@ -302,6 +302,13 @@ def test_version_and_help(capsys):
     assert "KEYWORDSAI_SERVER_API_KEY" in capsys.readouterr().out
 
 
+def test_where_to_read_what_to_write(capsys):
+    assert main([]) == 2
+    assert capsys.readouterr().err.endswith("; see keywordsai --help\n")
+    assert main(["push"]) == 2
+    assert capsys.readouterr().err.endswith("; see keywordsai push --help\n")
+
+
 @pytest.mark.parametrize("flags", [(), ("-X", "dev", "-W", "error")])
 def test_the_quickstart_works_and_leaves_nothing_behind(flags, tmp_path):
     here, temporary = tmp_path / "here", tmp_path / "temporary"
