@@ -28,7 +28,7 @@ from keywordsai._excerpt import excerpt
 from keywordsai.logs.json_text import key_text
 from keywordsai.logs.problems import Mismatch, Problem, step_of
 
-__all__ = ["register_checks"]
+__all__ = ["members_of", "register_checks"]
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
@@ -95,13 +95,14 @@ def _is_shape(kind: Any) -> bool:
     return get_origin(kind) in {Union, UnionType, Mapping, Sequence}
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
+def members_of(kind: Any) -> tuple[Any, ...]:
+    """The kinds that a union is of; of any other kind, that kind alone."""
     return get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
 
 
 def _exact(kind: Any) -> frozenset[type]:
     """The types of which every value fits a field of this kind."""
-    members = _members(kind)
+    members = members_of(kind)
     if Any in members:
         return frozenset()
     found: set[type] = {NoneType}
@@ -134,7 +135,7 @@ class _Shape:
     @classmethod
     def of(cls, kind: Any, converter: Converter) -> _Shape:
         """Read an annotation."""
-        members = tuple(member for member in _members(kind) if member is not NoneType)
+        members = tuple(member for member in members_of(kind) if member is not NoneType)
         classes = [member for member in members if attrs.has(member)]
         lists = [member for member in members if get_origin(member) is Sequence]
         items = [get_args(member)[0] for member in lists]

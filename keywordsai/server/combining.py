@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from keywordsai.server.store import NewLog
 
-__all__ = ["CombinedCommit"]
+__all__ = ["MOST_LOGS", "CombinedCommit"]
 
-_MOST_LOGS = 1000  # of one transaction, unless one caller has more
+MOST_LOGS = 1000
+"""Of one transaction, unless one caller has more."""
 
 
 @attrs.define(eq=False)
@@ -72,7 +73,7 @@ class CombinedCommit:
         size = len(batch[0].logs)
         while self._waiting:
             size += len(self._waiting[0].logs)
-            if size > _MOST_LOGS:
+            if size > MOST_LOGS:
                 break
             batch.append(self._waiting.popleft())
         return batch

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from keywordsai.errors import ClosedError
+from keywordsai.server.combining import MOST_LOGS
 from keywordsai.server.engines import is_of_database
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     _Waiting = tuple[Sequence[NewLog], asyncio.Future[list[str]]]
 
 __all__ = ["GroupCommit"]
-
-_MOST_LOGS = 1000  # of one transaction, unless one bulk has more
 
 
 class GroupCommit:
@@ -84,7 +83,7 @@ class GroupCommit:
         count = size = 0
         for logs, _ in self._waiting:
             size += len(logs)
-            if count and size > _MOST_LOGS:
+            if count and size > MOST_LOGS:
                 break
             count += 1
         batch = self._waiting[:count]

@@ -1,6 +1,6 @@
 """The bodies of requests and answers as JSON Schema, by name.
 
-A log is described by `keywordsai.server.schemas`, out of the SDK's classes; here
+A log is described by `keywordsai.server.json_schema`, out of the SDK's classes; here
 is what stands around it.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 from keywordsai.logs.answers import Log
 from keywordsai.logs.schema import LogParams
 from keywordsai.server.changes import CHANGEABLE
+from keywordsai.server.json_schema import schemas_of
 from keywordsai.server.language import OPERATORS
 from keywordsai.server.query import OPTIONS
-from keywordsai.server.schemas import schemas_of
 
 __all__ = ["component", "components"]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "READERS",
     "Engines",
     "StoreFull",
     "connect",
@@ -34,7 +35,8 @@ __all__ = [
 
 _BUSY_TIMEOUT = 10_000  # milliseconds to wait for another process's transaction
 _CONNECT_TIMEOUT = 10  # seconds for PostgreSQL to answer
-_READERS = 4
+READERS = 4
+"""Connections that read, and so threads that are of use for it."""
 _WRITERS = 3  # creates, a change, and what removes old logs
 _EXPECTED = (
     "expected a URL such as sqlite:///keywordsai.db or "
@@ -207,7 +209,7 @@ def _sqlite(url: sa.URL) -> Engines:
         return Engines(engine, engine, shared=True)
     return Engines(
         _sqlite_engine(url, writes=True, pool_size=1, max_overflow=0),
-        _sqlite_engine(url, pool_size=_READERS, max_overflow=0),
+        _sqlite_engine(url, pool_size=READERS, max_overflow=0),
     )
 
 
@@ -248,7 +250,7 @@ def _postgresql(url: sa.URL) -> Engines:
     return Engines(
         _postgresql_engine(url, pool_size=_WRITERS),
         # A list asks twice, for the number and for the page: of one moment.
-        _postgresql_engine(url, pool_size=_READERS, isolation_level="REPEATABLE READ"),
+        _postgresql_engine(url, pool_size=READERS, isolation_level="REPEATABLE READ"),
     )
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from keywordsai.server.aggregates import Figures, Group, Overview, Percentiles, Span
 from keywordsai.server.finding import matching_seqs
-from keywordsai.server.tables import logs
+from keywordsai.server.tables import MOST_PARAMETERS, logs
 from keywordsai.server.where import Where
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ MOST_GROUPS = 20
 MOST_SPANS = 1000
 """Of an overview; a shorter step is made longer."""
 
-_CHUNK = 500
 _FAILED = sa.or_(
     logs.c.status.in_(["failed", "error"]),
     sa.and_(logs.c.status.is_distinct_from("success"), logs.c.status_code >= 400),
@@ -133,8 +132,8 @@ class _Reading:
         if self.seqs is None:
             yield self.where.select(*columns, by_time=self.by_time)
             return
-        for start in range(0, len(self.seqs), _CHUNK):
-            part = self.seqs[start : start + _CHUNK]
+        for start in range(0, len(self.seqs), MOST_PARAMETERS):
+            part = self.seqs[start : start + MOST_PARAMETERS]
             yield sa.select(*columns).where(logs.c.seq.in_(part))
 
     def sums(self, key: sa.ColumnElement[Any]) -> dict[Any, _Sums]:

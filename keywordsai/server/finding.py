@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from keywordsai.server.ids import seq_of, seqs_of
 from keywordsai.server.matching import Matching
-from keywordsai.server.tables import bodies, logs
+from keywordsai.server.tables import MOST_PARAMETERS, bodies, logs
 from keywordsai.server.where import Where
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ __all__ = [
     "kept_by",
     "matching_seqs",
 ]
-
-_CHUNK = 500  # parameters in one IN (...), well below any database's limit
 
 
 @attrs.frozen(kw_only=True)
@@ -201,7 +199,7 @@ def _parts(
 ) -> Iterator[Sequence[int]]:
     """The seqs of a select that is ordered by them, some at a time."""
     seq, part = logs.c.seq, page
-    while found := connection.execute(part.limit(_CHUNK)).scalars().all():
+    while found := connection.execute(part.limit(MOST_PARAMETERS)).scalars().all():
         yield found
         part = page.where(seq > found[-1] if rising else seq < found[-1])
 
@@ -219,8 +217,8 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Columns of logs and bodies by their names, in the order of the seqs."""
     names = [column.name for column in columns]
-    for start in range(0, len(seqs), _CHUNK):
-        part = seqs[start : start + _CHUNK]
+    for start in range(0, len(seqs), MOST_PARAMETERS):
+        part = seqs[start : start + MOST_PARAMETERS]
         query = sa.select(logs.c.seq.label("its_seq"), *columns).where(
             logs.c.seq.in_(part), bodies.c.seq == logs.c.seq
         )

@@ -19,7 +19,7 @@ from keywordsai.server.access import access_line
 from keywordsai.server.answers import Refusal, answer, disk_full, internal_error
 from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.commits import GroupCommit
-from keywordsai.server.engines import StoreFull
+from keywordsai.server.engines import READERS, StoreFull
 from keywordsai.server.events import Events
 from keywordsai.server.fault_control import FAULTS_PATH
 from keywordsai.server.hosts import HostRule
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["LogServer"]
 
 _SHUTDOWN = 5.0  # seconds that requests under way have to finish
-_READERS = 4
 _READ_AT_ONCE = 1024**2  # bytes; over a larger body others would wait too long
 _LONGEST_REASON = 200
 _FORM_BODY = BodyLimit(16 * 1024, "a form is at most 16 KiB")
@@ -90,7 +89,7 @@ class LogServer:
         self._admits = functools.lru_cache(maxsize=64)(self._hosts.admits)
         self._trouble = trouble or Trouble()
         self._access_log = access_log
-        self._readers = ThreadPoolExecutor(_READERS, "keywordsai-read")
+        self._readers = ThreadPoolExecutor(READERS, "keywordsai-read")
         self._events = Events(lambda: self._in_reader(store.newest_id))
         self._commits = GroupCommit(store.add, committed=self._events.committed)
         self._retention: Retention | None = None

@@ -42,7 +42,7 @@ from keywordsai.server.inserts import insert_logs
 from keywordsai.server.newlogs import NewLog
 from keywordsai.server.pruning import prune
 from keywordsai.server.schema import prepare
-from keywordsai.server.tables import bodies, logs
+from keywordsai.server.tables import MOST_PARAMETERS, bodies, logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ __all__ = ["BriefLog", "Found", "NewLog", "Store", "StoreFull", "StoredLog"]
 
 _ATTEMPTS = 10  # against other processes that store logs under the same digests
 _PARTS = 16  # of an hour's count
-_CHUNK = 500  # parameters in one IN (...), well below any database's limit
+_PRUNED = 500  # logs removed in one transaction
 
 
 class Store:
@@ -189,7 +189,7 @@ class Store:
             StoreFull: There is no room to write even that.
         """
         with telling_full(), self._turn, self._writer.begin() as connection:
-            return prune(connection, before=before, most=_CHUNK, part=self._part)
+            return prune(connection, before=before, most=_PRUNED, part=self._part)
 
     def newest_id(self) -> str | None:
         """The id of the newest log, None if there is none."""
@@ -271,9 +271,9 @@ def _known(connection: sa.Connection, digests: list[str | None]) -> dict[str, st
     """The ids of the logs stored before under any of the digests."""
     asked = [digest for digest in digests if digest is not None]
     known: dict[str, str] = {}
-    for start in range(0, len(asked), _CHUNK):
+    for start in range(0, len(asked), MOST_PARAMETERS):
         query = sa.select(bodies.c.idempotency, logs.c.id).where(
-            bodies.c.idempotency.in_(asked[start : start + _CHUNK]),
+            bodies.c.idempotency.in_(asked[start : start + MOST_PARAMETERS]),
             logs.c.seq == bodies.c.seq,
         )
         known.update((digest, log_id) for digest, log_id in connection.execute(query))

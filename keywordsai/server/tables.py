@@ -19,6 +19,7 @@ __all__ = [
     "FIRST_TEXTS",
     "HOUR",
     "INTEGER_COLUMNS",
+    "MOST_PARAMETERS",
     "NUMBER_COLUMNS",
     "TEXT_COLUMNS",
     "TIME_COLUMNS",
@@ -29,6 +30,9 @@ __all__ = [
     "metadata",
     "texts",
 ]
+
+MOST_PARAMETERS = 500
+"""In one ``IN (...)``, well below any database's limit."""
 
 _INDEXED_TEXT = (
     *("model", "customer_identifier", "custom_identifier", "group_identifier"),

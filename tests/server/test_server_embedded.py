@@ -450,7 +450,7 @@ def test_creates_that_wait_for_one_another_are_committed_together():
 
 
 def test_a_transaction_has_a_bound(monkeypatch):
-    monkeypatch.setattr("keywordsai.server.combining._MOST_LOGS", 3)
+    monkeypatch.setattr("keywordsai.server.combining.MOST_LOGS", 3)
     commits = CombinedCommit(list)
     for logs in ([1, 2], [3], [4, 5]):
         commits._waiting.append(type("Waiting", (), {"logs": logs})())

@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import attrs
+
+from keywordsai.logs.checks import members_of
 
 __all__ = ["schemas_of"]
 
@@ -82,13 +84,9 @@ def _plain(text: str) -> str:
     return _CODE.sub(r"`\1`", " ".join(text.split()))
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
-
-
 def _classes_in(kind: Any) -> list[type[attrs.AttrsInstance]]:
     found = []
-    for member in _members(kind):
+    for member in members_of(kind):
         if attrs.has(member):
             found.append(member)
         for argument in get_args(member):
@@ -97,7 +95,7 @@ def _classes_in(kind: Any) -> list[type[attrs.AttrsInstance]]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
-    members = _members(kind)
+    members = members_of(kind)
     if Any in members:
         return {}
     types: list[str] = []
