@@ -30,7 +30,7 @@ def busy(*headers, status="503 Busy"):
 
 def test_every_attempt_sends_the_same_bytes(colour):
     with Wire(
-        once(busy()),
+        once(busy("Connection: close")),
         once(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
         lambda peer: peer.request() and None,
         replies(OK),
@@ -143,7 +143,7 @@ def test_a_wait_past_the_deadline_is_not_begun(colour):
 
 def test_the_last_real_answer_is_raised_when_time_is_up(colour):
     timeout = Timeout(connect=1, read=0.3, total=0.5)
-    with Wire(once(busy()), hold) as wire:
+    with Wire(once(busy("Connection: close")), hold) as wire:
         with pytest.raises(ServerError, match="busy") as caught:
             colour.client(wire.origin, timeout=timeout).create(LOG)
         assert len(wire.requests) >= 2
