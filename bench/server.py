@@ -143,7 +143,7 @@ def _memory(amount: Amount) -> Iterable[Row]:
     many = json.dumps({"logs": [log_of(1000)] * _BULK}).encode()
     bulk = flood.request(_MANY, many)
     with _ours() as server:
-        time.sleep(1)
+        time.sleep(1)  # what its start left to be done is done
         flood.post(server.url, one, times=1, connections=1)
         idle = server.resident()
         loaded = 0.0

@@ -72,12 +72,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    settings = Settings.resolve(
-        api_key=options.api_key,
-        base_url=options.base_url,
-        timeout=_TIMEOUT,
-        retry=_RETRY,
-    )
+    try:
+        settings = Settings.resolve(
+            api_key=options.api_key,
+            base_url=options.base_url,
+            timeout=_TIMEOUT,
+            retry=_RETRY,
+        )
+    except ConfigurationError as error:
+        # Said of arguments in Python; here they are options.
+        text = str(error).replace("api_key=", "--api-key")
+        raise ConfigurationError(text) from error
     if settings.database is not None:
         raise ConfigurationError(
             "the base URL is a database itself: give the service's by --base-url"

@@ -28,6 +28,7 @@ _EQUAL = ("", "not", "iexact")
 _ORDER = ("lt", "lte", "gt", "gte")
 _SEARCH = ("contains", "icontains", "startswith", "endswith")
 _SEVERAL = ("in", "not_in")
+_PARTS = ("operator", "value")
 _PRESENCE = ("isnull", "empty", "not_empty")
 OPERATORS = (*_EQUAL, *_ORDER, *_SEARCH, *_SEVERAL, *_PRESENCE)
 """All there are; the empty one is equality."""
@@ -137,6 +138,13 @@ def _stated(field: str, stated: Any) -> Condition:
             f"{where[:100]}: expected an object with an operator and a value, or an "
             "array of them",
         )
+    for part in stated:
+        if part not in _PARTS:  # misspelt, it would be read as if it were not there
+            raise Refusal(
+                400,
+                f"{where[:100]}: {part[:50]!r} is no part of a condition, expected "
+                "operator and value",
+            )
     name = stated.get("operator")
     values = stated.get("value", [])
     values = values if isinstance(values, list) else [values]

@@ -199,6 +199,10 @@ def test_conditions_of_the_query_and_the_body_all_hold(ten):
         ({"filters": {"cost": {"operator": 7, "value": [1]}}}, "operator"),
         ({"filters": []}, "filters: expected an object"),
         ({"filters": {"cost": 1}}, "filters.cost: expected an object"),
+        (
+            {"filters": {"cost": {"opertor": "not", "value": [1]}}},
+            "filters.cost: 'opertor' is no part of a condition, expected operator and",
+        ),
         ({"filters": {"cost": {"operator": "", "value": [1, 2]}}}, "filters.cost"),
         ({"filters": {"cost": {"operator": "", "value": [None]}}}, "filters.cost"),
         ({"filters": {"cost": {"operator": ""}}}, "filters.cost"),

@@ -266,6 +266,13 @@ def test_options_that_cannot_be_used(push, sqlite_file, options, text):
     assert err.count("\n") == 1
 
 
+def test_without_a_key_the_option_is_named(push, monkeypatch):
+    monkeypatch.delenv("KEYWORDSAI_API_KEY")
+    code, _, err = push()
+    assert code == 2
+    assert err.startswith("keywordsai: no API key: pass --api-key, or set")
+
+
 def test_when_logging_is_off_nothing_is_sent(push, monkeypatch):
     monkeypatch.setenv("KEYWORDSAI_ENABLED", "0")
     assert "KEYWORDSAI_ENABLED is off" in push()[2]

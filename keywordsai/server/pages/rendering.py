@@ -38,16 +38,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    for name in (
-        "count",
-        "duration",
-        "exact",
-        "iso",
-        "money",
-        "percent",
-        "size",
-        "utc",
-    ):
+    for name in set(formats.__all__) - {"NOTHING"}:
         environment.filters[name] = getattr(formats, name)
     environment.filters["as_it_is"] = _as_it_is
     environment.globals["asset"] = asset_url
