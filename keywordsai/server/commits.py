@@ -1,27 +1,23 @@
 """Creates that arrive together are committed together, and bulks with them.
 
-A commit costs about the same for one log as for many. So one transaction runs at
-a time, in a thread, and the logs that arrive meanwhile make up the next. What came
-in one request is never divided.
+One transaction runs at a time, in a thread, and the logs that arrive meanwhile make
+up the next. What came in one request is never divided.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from keywordsai.errors import ClosedError
-from keywordsai.server.combining import MOST_LOGS
-from keywordsai.server.engines import is_of_database
+from keywordsai.server.grouping import Group, store_together, take_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from keywordsai.server.store import NewLog
-
-    _Waiting = tuple[Sequence[NewLog], asyncio.Future[list[str]]]
 
 __all__ = ["GroupCommit"]
 
@@ -32,7 +28,7 @@ class GroupCommit:
     Args:
         add: Stores logs, all or none, and gives their ids; called in a thread of
             its own, never twice at a time.
-        committed: Told the ids of each transaction, in the event loop.
+        committed: Told the ids of what was committed, in the event loop.
     """
 
     def __init__(
@@ -44,7 +40,8 @@ class GroupCommit:
         self._add = add
         self._committed = committed
         self._thread = ThreadPoolExecutor(1, "keywordsai-commit")
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[Group] = deque()
+        self._futures: dict[Group, asyncio.Future[list[str]]] = {}
         self._committer: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -62,57 +59,33 @@ class GroupCommit:
         if self._closed:
             raise ClosedError("the server is stopping")
         future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((logs, future))
+        group = Group(logs)
+        self._waiting.append(group)
+        self._futures[group] = future
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit())
         return await future
 
     async def _commit(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             # Requests that are being read this very moment join in.
             await asyncio.sleep(0)
-            batch = self._next()
-            if not await self._store(batch):
-                # One log may be what cannot be stored: the other requests must
-                # not fail for it.
-                for one in batch:
-                    await self._store([one])
+            batch = take_together(self._waiting)
+            await loop.run_in_executor(self._thread, store_together, self._add, batch)
+            for group in batch:
+                self._tell(group, self._futures.pop(group))
+            ids = [one for group in batch for one in group.ids or ()]
+            if ids and self._committed is not None:
+                self._committed(ids)
 
-    def _next(self) -> list[_Waiting]:
-        """Take the requests whose logs make up the next transaction, at least one."""
-        count = size = 0
-        for logs, _ in self._waiting:
-            size += len(logs)
-            if count and size > MOST_LOGS:
-                break
-            count += 1
-        batch = self._waiting[:count]
-        del self._waiting[:count]
-        return batch
-
-    async def _store(self, batch: Sequence[_Waiting]) -> bool:
-        """Commit a batch; say whether it is settled, so or by a failure of all."""
-        loop = asyncio.get_running_loop()
-        logs = [log for group, _ in batch for log in group]
-        try:
-            ids = await loop.run_in_executor(self._thread, self._add, logs)
-        except Exception as error:  # noqa: BLE001 - the waiting request raises it
-            if len(batch) > 1 and not is_of_database(error):
-                return False
-            # Where there is no room, to try one by one would find none either; where
-            # others keep the database locked, each would wait for its whole time.
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return True
-        if self._committed is not None:
-            self._committed(ids)
-        given = iter(ids)
-        for group, future in batch:
-            its_own = list(itertools.islice(given, len(group)))
-            if not future.done():
-                future.set_result(its_own)
-        return True
+    def _tell(self, group: Group, future: asyncio.Future[list[str]]) -> None:
+        if future.done():  # whoever waited has left
+            return
+        if group.error is None:
+            future.set_result(group.result())
+        else:
+            future.set_exception(group.error)
 
     async def close(self) -> None:
         """Commit what waits, and end. Closing twice is fine."""

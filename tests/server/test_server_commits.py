@@ -14,8 +14,9 @@ from server_tools import DEADLINE, KEY, call, create, listed, until
 
 from keywordsai.errors import ClosedError, ConfigurationError
 from keywordsai.server.app import LogServer, running, serve_in_thread
-from keywordsai.server.combining import CombinedCommit, _Waiting
+from keywordsai.server.combining import CombinedCommit
 from keywordsai.server.commits import GroupCommit
+from keywordsai.server.grouping import Group
 from keywordsai.server.handler import Handler
 from keywordsai.server.store import Store
 from keywordsai.server.tables import logs
@@ -65,7 +66,7 @@ def test_all_that_wait_for_a_locked_database_wait_once(tmp_path, kind):
         errors = asyncio.run(main())
     else:
         commits = CombinedCommit(add)
-        waiting = [_Waiting([n]) for n in range(5)]
+        waiting = [Group([n]) for n in range(5)]
         commits._commit(waiting, waiting[0])
         errors = [one.error for one in waiting]
     assert [str(error.orig) for error in errors] == ["database is locked"] * 5

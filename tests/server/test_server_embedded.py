@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import deque
 
 import pytest
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from keywordsai.errors import BadRequestError
 from keywordsai.logs.endpoints import Call, read_created
 from keywordsai.server.combining import CombinedCommit
 from keywordsai.server.engines import StoreFull
+from keywordsai.server.grouping import Group, take_together
 from keywordsai.server.serving import serve_in_thread
 from keywordsai.transport import embedded
 from keywordsai.transport.embedded import (
@@ -450,11 +452,9 @@ def test_creates_that_wait_for_one_another_are_committed_together():
 
 
 def test_a_transaction_has_a_bound(monkeypatch):
-    monkeypatch.setattr("keywordsai.server.combining.MOST_LOGS", 3)
-    commits = CombinedCommit(list)
-    for logs in ([1, 2], [3], [4, 5]):
-        commits._waiting.append(type("Waiting", (), {"logs": logs})())
-    assert [len(commits._next()) for _ in range(2)] == [2, 1]
+    monkeypatch.setattr("keywordsai.server.grouping._MOST_LOGS", 3)
+    waiting = deque(Group(["log"] * count) for count in (2, 1, 4))
+    assert [len(take_together(waiting)) for _ in range(2)] == [2, 1]
 
 
 def test_when_there_is_no_room_it_is_not_tried_one_by_one():
