@@ -1,8 +1,9 @@
 """The databases that the server's tests run over: SQLite, and a real PostgreSQL.
 
 By default only what a database may well do differently is tested over both;
-``TEST_DATABASES=sqlite,postgresql`` tests all over both, as tox's environment
-``server`` does, and ``TEST_DATABASES=sqlite`` leaves PostgreSQL out.
+``TEST_DATABASES=sqlite,postgresql`` tests all over both, ``TEST_DATABASES=sqlite``
+leaves PostgreSQL out, and ``TEST_DATABASES=postgresql`` leaves out what the other
+environments of tox do with SQLite, as its environment ``server`` does.
 """
 
 from __future__ import annotations
