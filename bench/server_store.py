@@ -214,8 +214,8 @@ def _placed(log: NewLog, n: int, count: int, chance: random.Random) -> NewLog:
     timestamp = _END - _DAYS * _DAY + (n + 1) * _DAYS * _DAY // (count + 1)
     counter = n % 2**12  # of logs of one millisecond
     seconds = f"{timestamp // 1000:012x}7{counter:03x}"
-    session = (name_of("metadata__session"), f"session-{n}", None)
-    index = attrs.evolve(log.index, attributes=[*log.index.attributes, session])
+    session = (name_of("metadata__session"), f"session-{n}")
+    index = attrs.evolve(log.index, attributes={**log.index.attributes, session: None})
     return attrs.evolve(
         log,
         id=f"{seconds}8{chance.getrandbits(60):015x}",

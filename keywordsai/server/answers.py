@@ -10,7 +10,14 @@ from keywordsai.transport.base import HTTPResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Refusal", "answer", "disk_full", "internal_error", "to_json"]
+__all__ = [
+    "Refusal",
+    "answer",
+    "disk_full",
+    "internal_error",
+    "not_now",
+    "to_json",
+]
 
 
 class Refusal(Exception):
@@ -69,6 +76,12 @@ def disk_full() -> HTTPResponse:
     """The answer when there is no room for what was to be stored."""
     detail = "The server's disk is full; nothing was stored"
     return answer(503, {"detail": detail}, headers={"Retry-After": "30"})
+
+
+def not_now() -> HTTPResponse:
+    """The answer when the database cannot be used, or not in time."""
+    detail = "The server's database cannot be used now; try again"
+    return answer(503, {"detail": detail}, headers={"Retry-After": "2"})
 
 
 def internal_error() -> HTTPResponse:

@@ -43,12 +43,10 @@ class Entry:
     Attributes:
         problem: Why it cannot be stored, without a word of it; empty if it can.
         text: Its JSON just as it came; empty if there is a problem.
-        body: The object it is; empty if there is a problem.
     """
 
     problem: str = ""
     text: str = attrs.field(default="", repr=False)
-    body: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 class _Reader:
@@ -85,7 +83,7 @@ class _Reader:
             problem = "; ".join(
                 f"{path}: {message}" for path, message in problems[:_MOST_PROBLEMS]
             )
-        return Entry(problem=problem) if problem else Entry(text=text, body=value)
+        return Entry(problem=problem) if problem else Entry(text=text)
 
     def _scan(self) -> tuple[Any, str]:
         """Pass a value: give it, and what keeps Python from holding it."""

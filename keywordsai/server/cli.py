@@ -176,7 +176,7 @@ async def _serve(options: ServerOptions) -> None:
         # Where there are no such handlers (Windows), Ctrl-C raises instead.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    async with serving(options) as url:
+    async with serving(options, own_writer=True) as url:
         _greet(url, options)
         await stop.wait()
         watchdog = threading.Timer(_SLOWEST_STOP, _give_up)

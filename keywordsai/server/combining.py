@@ -15,7 +15,7 @@ from keywordsai.server.grouping import Group, store_together, take_together
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from keywordsai.server.store import NewLog
+    from keywordsai.server.newlogs import PostedLog
 
 __all__ = ["CombinedCommit"]
 
@@ -28,12 +28,12 @@ class CombinedCommit:
             time.
     """
 
-    def __init__(self, add: Callable[[Sequence[NewLog]], list[str]]) -> None:
+    def __init__(self, add: Callable[[Sequence[PostedLog]], list[str]]) -> None:
         self._add = add
         self._waiting: deque[Group] = deque()
         self._turn = threading.Lock()
 
-    def add(self, logs: Sequence[NewLog]) -> list[str]:
+    def add(self, logs: Sequence[PostedLog]) -> list[str]:
         """Store logs, all or none; returns their ids once they are committed.
 
         Raises:

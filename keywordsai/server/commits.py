@@ -17,7 +17,7 @@ from keywordsai.server.grouping import Group, store_together, take_together
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from keywordsai.server.store import NewLog
+    from keywordsai.server.newlogs import PostedLog
 
 __all__ = ["GroupCommit"]
 
@@ -33,7 +33,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        add: Callable[[Sequence[NewLog]], list[str]],
+        add: Callable[[Sequence[PostedLog]], list[str]],
         *,
         committed: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
@@ -42,10 +42,11 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(1, "keywordsai-commit")
         self._waiting: deque[Group] = deque()
         self._futures: dict[Group, asyncio.Future[list[str]]] = {}
-        self._committer: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closed = False
 
-    async def add(self, log: NewLog) -> str:
+    async def add(self, log: PostedLog) -> str:
         """Store a log; returns the id it is stored under, once it is committed.
 
         Raises:
@@ -54,42 +55,54 @@ class GroupCommit:
         """
         return (await self.add_all([log]))[0]
 
-    async def add_all(self, logs: Sequence[NewLog]) -> list[str]:
+    async def add_all(self, logs: Sequence[PostedLog]) -> list[str]:
         """Store logs, all or none; returns and raises what `add` does for one."""
         if self._closed:
             raise ClosedError("the server is stopping")
-        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[str]] = loop.create_future()
         group = Group(logs)
-        self._waiting.append(group)
         self._futures[group] = future
-        if self._committer is None or self._committer.done():
-            self._committer = asyncio.create_task(self._commit())
+        self._waiting.append(group)
+        if self._idle.is_set():
+            self._idle.clear()
+            # Requests that are being read this very moment join in.
+            loop.call_soon(self._begin, loop)
         return await future
 
-    async def _commit(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            # Requests that are being read this very moment join in.
-            await asyncio.sleep(0)
-            batch = take_together(self._waiting)
-            await loop.run_in_executor(self._thread, store_together, self._add, batch)
-            for group in batch:
-                self._tell(group, self._futures.pop(group))
-            ids = [one for group in batch for one in group.ids or ()]
-            if ids and self._committed is not None:
-                self._committed(ids)
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        working = loop.run_in_executor(self._thread, self._work, loop)
+        working.add_done_callback(self._ended)
 
-    def _tell(self, group: Group, future: asyncio.Future[list[str]]) -> None:
-        if future.done():  # whoever waited has left
-            return
-        if group.error is None:
-            future.set_result(group.result())
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread: store all that waits, without a turn of the event loop."""
+        while self._waiting:
+            batch = take_together(self._waiting)
+            store_together(self._add, batch)
+            loop.call_soon_threadsafe(self._tell, batch)
+
+    def _ended(self, working: asyncio.Future[None]) -> None:
+        working.result()
+        if self._waiting:  # it came as the thread ended
+            self._begin(working.get_loop())
         else:
-            future.set_exception(group.error)
+            self._idle.set()
+
+    def _tell(self, batch: Sequence[Group]) -> None:
+        for group in batch:
+            future = self._futures.pop(group)
+            if future.done():  # whoever waited has left
+                continue
+            if group.error is None:
+                future.set_result(group.result())
+            else:
+                future.set_exception(group.error)
+        ids = [one for group in batch for one in group.ids or ()]
+        if ids and self._committed is not None:
+            self._committed(ids)
 
     async def close(self) -> None:
         """Commit what waits, and end. Closing twice is fine."""
         self._closed = True
-        if self._committer is not None:
-            await self._committer
+        await self._idle.wait()
         self._thread.shutdown()

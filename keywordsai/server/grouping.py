@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Sequence
 
-    from keywordsai.server.store import NewLog
+    from keywordsai.server.newlogs import PostedLog
 
 __all__ = ["Group", "store_together", "take_together"]
 
 _MOST_LOGS = 1000  # of one transaction, unless one caller has more
+_FEW = 32  # groups that are worth a transaction of their own
 
 
 @attrs.define(eq=False)
@@ -35,7 +36,7 @@ class Group:
         error: Why they are not stored.
     """
 
-    logs: Sequence[NewLog]
+    logs: Sequence[PostedLog]
     ids: list[str] | None = None
     error: Exception | None = None
 
@@ -56,10 +57,14 @@ class Group:
 
 
 def take_together(waiting: deque[Group]) -> list[Group]:
-    """Take the groups that make up the next transaction, at least one."""
+    """Take the groups that make up the next transaction, at least one.
+
+    Of many only half: while those are stored, the others are answered, or read.
+    """
+    most = max(_FEW, len(waiting) // 2)
     batch = [waiting.popleft()]
     size = len(batch[0].logs)
-    while waiting:
+    while waiting and len(batch) < most:
         size += len(waiting[0].logs)
         if size > _MOST_LOGS:
             break
@@ -68,7 +73,7 @@ def take_together(waiting: deque[Group]) -> list[Group]:
 
 
 def store_together(
-    add: Callable[[Sequence[NewLog]], list[str]], batch: Sequence[Group]
+    add: Callable[[Sequence[PostedLog]], list[str]], batch: Sequence[Group]
 ) -> None:
     """Store groups in one transaction, or each in its own if that fails.
 
@@ -83,7 +88,7 @@ def store_together(
 
 
 def _store(
-    add: Callable[[Sequence[NewLog]], list[str]], batch: Sequence[Group]
+    add: Callable[[Sequence[PostedLog]], list[str]], batch: Sequence[Group]
 ) -> bool:
     """Commit a batch; say whether it is settled, so or by a failure of all."""
     try:

@@ -45,7 +45,7 @@ from keywordsai.transport.base import HTTPRequest, HTTPResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from keywordsai.server.store import NewLog
+    from keywordsai.server.newlogs import PostedLog
 
 __all__ = ["Admission", "Handler"]
 
@@ -90,7 +90,7 @@ class Handler:
 
     Attributes:
         api_keys: The keys taken; without any, every key that is not empty.
-        intake: Makes what was posted ready to be stored.
+        intake: Gives what was posted its id and its instant.
         window: How far back a list goes that names no start, microseconds; None
             for all logs.
     """
@@ -199,12 +199,12 @@ class Handler:
     def _begin_create(self, raw: bytes, digest: str | None) -> CreateLog:
         text, body = parse_object(raw)
         check_log(body)
-        return CreateLog(log=self.intake.new_log(text, body, digest))
+        return CreateLog(log=self.intake.posted(text, digest))
 
     def _begin_bulk(
         self, form: BulkForm, raw: bytes, key: bytes, token: str
     ) -> CreateLogs:
-        accepted: list[NewLog] = []
+        accepted: list[PostedLog] = []
         errors: list[dict[str, Any]] = []
         entries = read_bulk(raw, most=form.most_logs)
         places = zip(entries, digests_of(key, token), strict=False)
@@ -212,8 +212,7 @@ class Handler:
             if entry.problem:
                 errors.append({"index": index, "error": entry.problem})
             else:
-                log = self.intake.new_log(entry.text, entry.body, digest)
-                accepted.append(log)
+                accepted.append(self.intake.posted(entry.text, digest))
         if not accepted:
             none = form.payload([], errors)
             raise Refusal(400, "None of the logs was accepted", **none)

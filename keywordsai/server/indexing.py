@@ -84,7 +84,6 @@ _LEAST_LATENCY = 1e-6  # seconds; faster is as fast
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff\uffff]")
 
-Attribute: TypeAlias = "tuple[int, str, float | None]"
 Text: TypeAlias = "tuple[int, int, str]"
 
 
@@ -94,12 +93,12 @@ class Index:
 
     Attributes:
         columns: Values of the columns of ``logs``, by name.
-        attributes: Name, text and number of every row of ``log_attributes``.
+        attributes: Of every row of ``log_attributes`` the number, by name and text.
         texts: Name, whether folded, and text of every row of ``log_texts``.
     """
 
     columns: dict[str, Any]
-    attributes: list[Attribute]
+    attributes: dict[tuple[int, str], float | None]
     texts: list[Text]
 
 
@@ -207,8 +206,7 @@ def index_of(full: dict[str, Any]) -> Index:
         else:
             text = _put(field, value, texts)
             attributes[name_of(field), text] = as_float(value)
-    rows = [(name, text, number) for (name, text), number in attributes.items()]
-    return Index(columns, rows, texts)
+    return Index(columns, attributes, texts)
 
 
 def _put(field: str, value: Any, texts: list[Text]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sqlite3
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["insert_index", "insert_logs", "insert_rows"]
 
 _COPIED = 20  # so many rows are worth a COPY, which takes more turns
-_MOST_PARAMETERS = 999  # of one statement: all that older SQLites take
+# Of one statement; older SQLites take no more than 999 parameters.
+_MOST_PARAMETERS = 8192 if sqlite3.sqlite_version_info >= (3, 32) else 999
 
 _columns_of = itemgetter(*[column.name for column in logs.columns][3:])
 
@@ -53,7 +55,10 @@ def insert_index(
     """Insert what filters look at beside the columns; arguments as `insert_logs`."""
     named, written = [], []
     for index, seq in zip(indexes, seqs, strict=True):
-        named += [(name, text, seq, number) for name, text, number in index.attributes]
+        named += [
+            (name, text, seq, number)
+            for (name, text), number in index.attributes.items()
+        ]
         written += [(seq, name, folded, text) for name, folded, text in index.texts]
     named.sort()  # by the primary key: neighbours are quickly put beside each other
     insert_rows(connection, attributes, named)
@@ -79,21 +84,19 @@ def insert_rows(
         if named:
             connection.execute(sa.insert(table), named)
         return
-    done, at_once = 0, _MOST_PARAMETERS // len(table.columns)
+    done, at_once = 0, 1 << (_MOST_PARAMETERS // len(table.columns)).bit_length() - 1
     while done < len(rows):
         while at_once > len(rows) - done:
-            at_once = (at_once + 1) // 2  # few sizes, so that statements are known
+            at_once //= 2  # few sizes, so that statements are known
         values = tuple(itertools.chain.from_iterable(rows[done : done + at_once]))
-        statement = _statement(table, at_once, connection.dialect)
-        connection.exec_driver_sql(statement, values)
+        connection.exec_driver_sql(_statement(table, at_once), values)
         done += at_once
 
 
-@functools.lru_cache(maxsize=256)  # some ten for each table and database
-def _statement(table: sa.Table, rows: int, dialect: sa.Dialect) -> str:
+@functools.lru_cache(maxsize=64)  # some ten for each table
+def _statement(table: sa.Table, rows: int) -> str:
     """The statement for so many rows, all columns of each in their order."""
-    values: list[dict[str, Any]] = [
-        {column.name: sa.bindparam(f"{column.name}_{row}") for column in table.columns}
-        for row in range(rows)
-    ]
-    return str(sa.insert(table).values(values).compile(dialect=dialect))
+    names = ", ".join(column.name for column in table.columns)
+    row = f"({', '.join('?' * len(table.columns))})"
+    values = ", ".join([row] * rows)
+    return f"INSERT INTO {table.name} ({names}) VALUES {values}"  # noqa: S608  names

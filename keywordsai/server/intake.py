@@ -1,4 +1,4 @@
-"""What was posted, made ready to be stored: ids, instants, columns, digests.
+"""What was posted, given its id, its instant and its digest; what was changed.
 
 Imports neither aiohttp nor a driver.
 """
@@ -17,7 +17,7 @@ from keywordsai.server.answers import to_json
 from keywordsai.server.bodies import read_json
 from keywordsai.server.changes import joined, overlaid
 from keywordsai.server.ids import IdSource
-from keywordsai.server.newlogs import NewLog, new_log
+from keywordsai.server.newlogs import NewLog, PostedLog, new_log
 from keywordsai.server.store import StoredLog
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _now() -> int:
 
 @attrs.frozen(kw_only=True)
 class Intake:
-    """Makes logs that have been checked ready to be stored.
+    """Takes logs that have been checked.
 
     Attributes:
         new_id: Gives a new id at every call.
@@ -42,16 +42,15 @@ class Intake:
     new_id: Callable[[], str] = attrs.field(factory=IdSource, repr=False)
     now: Callable[[], int] = attrs.field(default=_now, repr=False)
 
-    def new_log(self, text: str, body: dict[str, Any], digest: str | None) -> NewLog:
-        """A log as it is stored first.
+    def posted(self, text: str, digest: str | None) -> PostedLog:
+        """A log as it is to be stored.
 
         Args:
             text: Its JSON as it came.
-            body: The object that is.
             digest: See `digest_of`.
         """
-        return new_log(
-            text, body, log_id=self.new_id(), now=self.now(), idempotency=digest
+        return PostedLog(
+            id=self.new_id(), arrived=self.now(), body=text, idempotency=digest
         )
 
 

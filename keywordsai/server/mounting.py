@@ -16,10 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 
 from keywordsai.server.access import access_line
-from keywordsai.server.answers import Refusal, answer, disk_full, internal_error
+from keywordsai.server.answers import (
+    Refusal,
+    answer,
+    disk_full,
+    internal_error,
+    not_now,
+)
 from keywordsai.server.bodies import BULK_BODY, BodyLimit
 from keywordsai.server.commits import GroupCommit
-from keywordsai.server.engines import READERS, StoreFull
+from keywordsai.server.engines import READERS, StoreFull, is_of_database
 from keywordsai.server.events import Events
 from keywordsai.server.fault_control import FAULTS_PATH
 from keywordsai.server.hosts import HostRule
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
     from keywordsai.server.handler import Handler
     from keywordsai.server.store import Store
+    from keywordsai.server.writing import WriterProcess
 
 __all__ = ["LogServer"]
 
@@ -60,6 +67,8 @@ class LogServer:
     Args:
         store: Where the logs are; the caller closes it, after the app's cleanup.
         handler: What answers the requests to the API.
+        writer: Stores logs for the store; the caller closes it too. By default the
+            store does itself.
         site: The pages, for those who may see them; None for none.
         hosts: The names that the server goes by; those of loopback by default.
         trouble: What goes wrong on demand; nothing by default.
@@ -75,6 +84,7 @@ class LogServer:
         *,
         store: Store,
         handler: Handler,
+        writer: WriterProcess | None = None,
         site: Site | None = None,
         hosts: HostRule | None = None,
         trouble: Trouble | None = None,
@@ -91,7 +101,8 @@ class LogServer:
         self._access_log = access_log
         self._readers = ThreadPoolExecutor(READERS, "keywordsai-read")
         self._events = Events(lambda: self._in_reader(store.newest_id))
-        self._commits = GroupCommit(store.add, committed=self._events.committed)
+        add = store.add_posted if writer is None else writer.add_posted
+        self._commits = GroupCommit(add, committed=self._events.committed)
         self._retention: Retention | None = None
         if keep is not None:
             self._retention = Retention(self._prune, keep=keep)
@@ -154,7 +165,7 @@ class LogServer:
             kind = type(error).__name__
             where = f"{request.method} {request.path}"
             _log.error("%s failed: %s: %s", where, kind, reason)
-            response = internal_error()
+            response = not_now() if is_of_database(error) else internal_error()
         if response is None:
             if request.transport is not None:
                 request.transport.close()

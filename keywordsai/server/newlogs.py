@@ -1,4 +1,4 @@
-"""A log that was sent, made ready to be stored."""
+"""A log that was posted, and the same made ready to be stored."""
 
 from __future__ import annotations
 
@@ -6,12 +6,40 @@ from typing import Any
 
 import attrs
 
+from keywordsai.server.bodies import read_json
 from keywordsai.server.derive import indexed
 from keywordsai.server.excerpts import excerpts
 from keywordsai.server.indexing import Index, index_of
 from keywordsai.server.times import parse_time
 
-__all__ = ["NewLog", "new_log"]
+__all__ = ["NewLog", "PostedLog", "new_log"]
+
+
+@attrs.frozen(kw_only=True)
+class PostedLog:
+    """A log that was checked; what it is found by is still to be worked out.
+
+    Attributes:
+        id: 32 hex digits, by which logs are in order.
+        arrived: The instant of its arrival, microseconds.
+        body: The JSON text as it came.
+        idempotency: A digest; of two logs with the same one the first is kept.
+    """
+
+    id: str
+    arrived: int
+    body: str = attrs.field(repr=False)
+    idempotency: str | None = None
+
+    def ready(self) -> NewLog:
+        """The log made ready to be stored."""
+        return new_log(
+            self.body,
+            read_json(self.body),
+            log_id=self.id,
+            now=self.arrived,
+            idempotency=self.idempotency,
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -14,9 +14,10 @@ import attrs
 from keywordsai.server.aggregates import Figures, Overview
 from keywordsai.server.answers import Refusal, answer, to_json
 from keywordsai.server.intake import changed
+from keywordsai.server.newlogs import NewLog, PostedLog
 from keywordsai.server.query import ListQuery, Selection
 from keywordsai.server.rows import detail, row
-from keywordsai.server.store import BriefLog, Found, NewLog, StoredLog
+from keywordsai.server.store import BriefLog, Found, StoredLog
 from keywordsai.transport.base import HTTPResponse
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ __all__ = [
 class LogStore(Protocol):
     """What the handler needs of a store; `keywordsai.server.store.Store` is one."""
 
-    def add(self, new: Sequence[NewLog]) -> list[str]:
+    def add_posted(self, posted: Sequence[PostedLog]) -> list[str]:
         """Store logs and give the id that each is stored under."""
         ...
 
@@ -80,7 +81,7 @@ class LogStore(Protocol):
 class CreateLog:
     """A log is to be stored."""
 
-    log: NewLog
+    log: PostedLog
 
     def answer(self, log_id: str) -> HTTPResponse:
         """The answer once it is committed under that id."""
@@ -90,7 +91,7 @@ class CreateLog:
 
     def perform(self, store: LogStore) -> HTTPResponse:
         """Store it now, in a transaction of its own."""
-        return self.answer(store.add([self.log])[0])
+        return self.answer(store.add_posted([self.log])[0])
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +146,7 @@ class CreateLogs:
         form: The form of the answer.
     """
 
-    logs: Sequence[NewLog]
+    logs: Sequence[PostedLog]
     errors: Sequence[Mapping[str, Any]]
     form: BulkForm
 
@@ -155,7 +156,7 @@ class CreateLogs:
 
     def perform(self, store: LogStore) -> HTTPResponse:
         """Store them now, in a transaction of their own."""
-        return self.answer(store.add(self.logs))
+        return self.answer(store.add_posted(self.logs))
 
 
 def _unknown() -> HTTPResponse:

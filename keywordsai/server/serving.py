@@ -28,6 +28,7 @@ from keywordsai.server.signin import SignIn
 from keywordsai.server.site import Site
 from keywordsai.server.store import Store
 from keywordsai.server.trouble import Trouble
+from keywordsai.server.writing import WriterProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -70,10 +71,17 @@ def _site(options: ServerOptions) -> Site:
 
 
 @contextlib.asynccontextmanager
-async def serving(options: ServerOptions) -> AsyncIterator[str]:
+async def serving(
+    options: ServerOptions, *, own_writer: bool = False
+) -> AsyncIterator[str]:
     """Run a server in this event loop, for as long as the context lasts.
 
     `running` says what it gives and raises.
+
+    Args:
+        options: What it is started with.
+        own_writer: Whether a process of its own stores the logs, if the database is
+            one that it can open too.
     """
     host, port = options.host, options.port
     addresses = await _bind(host, port)  # before there is a database to leave behind
@@ -82,7 +90,10 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
     except BaseException:
         addresses.close()
         raise
+    writer: WriterProcess | None = None
     try:
+        if own_writer and not store.in_memory:
+            writer = WriterProcess(options.database, store)
         window = options.window
         handler = Handler(
             api_keys=options.api_keys,
@@ -91,6 +102,7 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
         server = LogServer(
             store=store,
             handler=handler,
+            writer=writer,
             site=_site(options),
             hosts=HostRule.of(host, options.allow_hosts),
             trouble=Trouble(options.faults, keys=options.api_keys),
@@ -114,6 +126,8 @@ async def serving(options: ServerOptions) -> AsyncIterator[str]:
             await runner.cleanup()
     finally:
         addresses.close()
+        if writer is not None:
+            writer.close()
         store.close()
 
 

@@ -39,7 +39,7 @@ from keywordsai.server.finding import (
 from keywordsai.server.hours import note_added
 from keywordsai.server.ids import IdSource, seq_of
 from keywordsai.server.inserts import insert_logs
-from keywordsai.server.newlogs import NewLog
+from keywordsai.server.newlogs import NewLog, PostedLog
 from keywordsai.server.pruning import prune
 from keywordsai.server.schema import prepare
 from keywordsai.server.tables import MOST_PARAMETERS, bodies, logs
@@ -104,6 +104,10 @@ class Store:
                 f"{folder_missing(parsed)}"
             ) from error
         return cls(engines)
+
+    def add_posted(self, posted: Sequence[PostedLog]) -> list[str]:
+        """Work out what logs are found by, and `add` them."""
+        return self.add([log.ready() for log in posted])
 
     def add(self, new: Sequence[NewLog]) -> list[str]:
         """Store logs in one transaction, all or none.

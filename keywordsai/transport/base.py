@@ -109,7 +109,7 @@ class HTTPRequest:
     url: str
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=_hide_secrets)
     body: bytes | None = attrs.field(default=None, repr=False)
-    timeout: Timeout = attrs.field(factory=Timeout)
+    timeout: Timeout = Timeout()
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -64,7 +64,7 @@ class Database:
             text = str(error).removeprefix("database: ")
             raise ConfigurationError(f"base_url: {text}") from error
         self._handler = Handler()
-        self._commits = CombinedCommit(self._store.add)
+        self._commits = CombinedCommit(self._store.add_posted)
         self._changed = threading.Condition()
         self._at_work = 0
         self._is_forking = False

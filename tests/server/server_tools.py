@@ -64,8 +64,9 @@ def keep(database, *bodies):
     """Put logs into a database unchecked, as they may be there from before."""
     store, intake = Store.open(database), Intake()
     with contextlib.closing(store):
-        logs = [intake.new_log(json.dumps(body), body, None) for body in bodies]
-        return store.add(logs)
+        return store.add_posted(
+            [intake.posted(json.dumps(one), None) for one in bodies]
+        )
 
 
 def get(url, log_id, **options):

@@ -1,0 +1,196 @@
+"""Logs stored by a process of its own, beside the one that takes them in.
+
+Python runs one thread at a time, so what a log is found by is worked out, and
+stored, beside the event loop only in another process. It is sent what was posted
+over its standard input, stores it, and says under which ids. It ends when that
+input does: it outlives its server by no more than the logs that it has in hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+import attrs
+
+from keywordsai.errors import ConfigurationError
+from keywordsai.server.engines import StoreUncertain
+from keywordsai.server.newlogs import PostedLog
+from keywordsai.server.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["WriterProcess", "main"]
+
+# It looks for modules where this process does, and not in the folder it runs in.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from keywordsai.server.writing import main; main()"
+)
+_LENGTH = 8  # bytes, before each message
+_LONGEST_END = 10.0  # seconds
+_ENDED = (OSError, EOFError, ValueError)  # of a pipe to a process that is gone
+_ALONE = "the server stores logs without a process of its own for it"
+
+_log = logging.getLogger("keywordsai.server")
+
+
+@attrs.frozen
+class _Channel:
+    """Messages to a process and from it, one after the other."""
+
+    source: IO[bytes]
+    sink: IO[bytes]
+
+    def send(self, message: Any) -> None:
+        """Send a message; blocks while nobody reads."""
+        raw = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self.sink.write(len(raw).to_bytes(_LENGTH, "big"))
+        self.sink.write(raw)
+        self.sink.flush()
+
+    def receive(self) -> Any:
+        """Wait for the next message.
+
+        Raises:
+            EOFError: There is none, or not the whole of it.
+        """
+        length = int.from_bytes(self._exactly(_LENGTH), "big")
+        return pickle.loads(self._exactly(length))  # noqa: S301  our own process's
+
+    def _exactly(self, length: int) -> bytes:
+        raw = self.source.read(length)
+        if len(raw) < length:
+            raise EOFError
+        return raw
+
+
+class WriterProcess:
+    """Stores logs by another process; by this one while there is no other.
+
+    Args:
+        url: Of the database, which another process can open too.
+        store: The same, opened in this process.
+    """
+
+    def __init__(self, url: str, store: Store) -> None:
+        self._store = store
+        self._is_ready = self._is_closed = False
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  this very interpreter
+                [sys.executable, "-c", _PROGRAM, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in a terminal is for the server alone
+            )
+        except OSError as error:
+            _log.warning("%s: %s", _ALONE, error.strerror)
+            return
+        self._channel = _channel_to(self._process)
+        self._beginning = threading.Thread(
+            target=self._begin, args=(url,), name="keywordsai-writer", daemon=True
+        )
+        self._beginning.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that stores logs now; None if it is this one."""
+        return self._process.pid if self._process and self._is_ready else None
+
+    def _begin(self, url: str) -> None:
+        """Wait until it is ready, which takes as long as a Python takes to start."""
+        try:
+            # Not as an argument: the URL may hold a password.
+            self._channel.send(url)
+            self._is_ready = self._channel.receive()
+        except _ENDED:
+            if not self._is_closed:
+                _log.warning("%s: it ended as it began", _ALONE)
+
+    def add_posted(self, posted: Sequence[PostedLog]) -> list[str]:
+        """As `keywordsai.server.store.Store.add_posted`; by one thread at a time.
+
+        Raises:
+            StoreUncertain: The other process ended with these logs in hand.
+        """
+        if not self._is_ready:
+            return self._store.add_posted(posted)
+        try:
+            self._channel.send(
+                [(it.id, it.arrived, it.body, it.idempotency) for it in posted]
+            )
+            stored = self._channel.receive()
+        except _ENDED as error:
+            self._is_ready = False
+            _log.warning("%s: it ended", _ALONE)
+            raise StoreUncertain from error
+        if isinstance(stored, Exception):
+            raise stored
+        ids: list[str] = stored
+        return ids
+
+    def close(self) -> None:
+        """Have the other process end, and wait for it. Closing twice is fine."""
+        self._is_closed, self._is_ready = True, False
+        if self._process is None:
+            return
+        with contextlib.suppress(*_ENDED):
+            self._channel.sink.close()
+        try:
+            self._process.wait(_LONGEST_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._beginning.join()
+        self._channel.source.close()
+
+
+def _channel_to(process: subprocess.Popen[bytes]) -> _Channel:
+    if process.stdout is None or process.stdin is None:  # for the type checker
+        raise ValueError
+    return _Channel(process.stdout, process.stdin)
+
+
+def main() -> None:
+    """Store what comes over standard input, until it ends."""
+    # A service manager's signal is meant for the server, which ends this in time.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with os.fdopen(os.dup(1), "wb") as sink:
+        os.dup2(2, 1)  # whatever prints must not get between the answers
+        channel = _Channel(sys.stdin.buffer, sink)
+        with contextlib.suppress(EOFError, BrokenPipeError):
+            _serve(channel)
+
+
+def _serve(channel: _Channel) -> None:
+    try:
+        store = Store.open(channel.receive())
+    except ConfigurationError as error:
+        sys.exit(f"keywordsai: {error}")
+    is_ready = True
+    with contextlib.closing(store):
+        channel.send(is_ready)
+        while True:
+            channel.send(_stored(store, channel.receive()))
+
+
+def _stored(store: Store, sent: list[tuple[str, int, str, str | None]]) -> Any:
+    """The ids of logs once they are stored, or why they are not."""
+    posted = [
+        PostedLog(id=log_id, arrived=arrived, body=body, idempotency=digest)
+        for log_id, arrived, body, digest in sent
+    ]
+    try:
+        return store.add_posted(posted)
+    except Exception as error:  # noqa: BLE001  whoever waits raises it
+        return error
