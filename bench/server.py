@@ -53,9 +53,19 @@ class _Server:
     pid: int
 
     def resident(self) -> float:
-        """Bytes of it in RAM now."""
-        fields = Path(f"/proc/{self.pid}/statm").read_text().split()
-        return int(fields[1]) * 4096.0
+        """Bytes of it in RAM now, with the processes that it started."""
+        return sum(map(_resident, [self.pid, *_children(self.pid)]))
+
+
+def _resident(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096.0
+
+
+def _children(pid: int) -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it is gone by now
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                yield int(path.parent.name)
 
 
 @contextlib.contextmanager

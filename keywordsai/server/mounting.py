@@ -156,16 +156,8 @@ class LogServer:
                     return await self._events.stream(request)
             elif response is None:
                 response = await self._respond(request)
-        except StoreFull as error:
-            _log.error("%s %s failed: %s", request.method, request.path, error)
-            response = disk_full()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is answered
-            # Not the whole error: a database's quotes the statement and its values.
-            reason = str(getattr(error, "orig", error))[:_LONGEST_REASON]
-            kind = type(error).__name__
-            where = f"{request.method} {request.path}"
-            _log.error("%s failed: %s: %s", where, kind, reason)
-            response = not_now() if is_of_database(error) else internal_error()
+            response = self._failed(request, error)
         if response is None:
             if request.transport is not None:
                 request.transport.close()
@@ -173,6 +165,22 @@ class LogServer:
         return web.Response(
             status=response.status, headers=response.headers, body=response.body
         )
+
+    def _failed(self, request: web.Request, error: Exception) -> HTTPResponse:
+        """What a request that failed is answered."""
+        # Not the whole error: a database's quotes the statement and its values.
+        reason = str(getattr(error, "orig", error))[:_LONGEST_REASON]
+        kind = type(error).__name__
+        _log.error("%s %s failed: %s: %s", request.method, request.path, kind, reason)
+        if isinstance(error, StoreFull):
+            response = disk_full()
+        elif is_of_database(error):
+            response = not_now()
+        else:
+            response = internal_error()
+        if self._site is not None and self._site.has(request.rel_url.raw_path):
+            return self._site.failure(head_of(request), response)
+        return response
 
     def _refusal(self, request: web.Request) -> HTTPResponse | None:
         """What whoever asks for another server is answered."""
@@ -209,10 +217,10 @@ class LogServer:
         path = request.rel_url.raw_path
         if path.startswith(_LOGS):
             return await self._trouble.around(request, self._handle)
-        if self._site is not None and self._site.has(path):
-            return await self._show(self._site, request)
         if FAULTS_PATH.fullmatch(path):
             return await self._trouble.control(request)
+        if self._site is not None and self._site.takes(head_of(request)):
+            return await self._show(self._site, request)
         return await self._handle(request)
 
     async def _handle(self, request: web.Request) -> HTTPResponse:

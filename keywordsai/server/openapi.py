@@ -130,9 +130,6 @@ _ANSWERS: dict[Endpoint, tuple[int, str, str]] = {
     "health": (200, "It is.", "Health"),
     "describe": (200, "OpenAPI 3.1.", "Any"),
 }
-_WRITING: frozenset[Endpoint] = frozenset(
-    {"create", "bulk", "batch", "change", "remove"}
-)
 _PAGING: frozenset[Endpoint] = frozenset({"list"})
 _SELECTING: frozenset[Endpoint] = frozenset({"list", "summary"})
 _IDEMPOTENT: frozenset[Endpoint] = frozenset({"create", "bulk", "batch"})
@@ -176,9 +173,11 @@ def _responses(endpoint: Endpoint, method: str, route: Route) -> dict[str, Any]:
     if endpoint in {"create", "change"}:
         found["422"] = _says("Values that are not allowed.", "Invalid")
     found["500"] = _says("The server failed.", "Problem")
-    if endpoint in _WRITING:
+    if route.needs_key:
         found["503"] = _says(
-            "The disk is full; nothing was stored.", "Problem", Retry_After="Seconds."
+            "The database is full, or cannot be used now.",
+            "Problem",
+            Retry_After="Seconds.",
         )
     if method == "HEAD":
         for said in found.values():

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 from keywordsai.server.answers import Refusal
+from keywordsai.server.headers import header
+from keywordsai.server.routes import find_route
 from keywordsai.server.signin import Session, SignIn, local_path
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
@@ -55,6 +57,12 @@ class Pages(Protocol):
         """
         ...
 
+    def failure(
+        self, request: HTTPRequest, status: int, *, session: Session
+    ) -> HTTPResponse:
+        """The page that says that another cannot be made now."""
+        ...
+
 
 @attrs.frozen(kw_only=True)
 class Site:
@@ -76,6 +84,14 @@ class Site:
         """Whether the path is that of a page, be there one or not."""
         return path in _PATHS or path.startswith(_FOLDERS)
 
+    def takes(self, request: HTTPRequest) -> bool:
+        """Whether a page is the answer: a browser that is lost gets one too."""
+        path = urlsplit(request.url).path
+        if self.has(path):
+            return True
+        wants_page = "text/html" in header(request.headers, "accept")
+        return request.method == "GET" and wants_page and find_route(path) is None
+
     def is_open_to(self, request: HTTPRequest) -> bool:
         """Whether the sender may see what pages show."""
         return self.sign_in.session(request.headers, now=self.now()).signed_in
@@ -83,8 +99,19 @@ class Site:
     def answer(
         self, request: HTTPRequest, store: Store, *, address: str
     ) -> HTTPResponse:
-        """Answer a request that `has` a page's path, from that address."""
-        response = self._answer(request, store, address)
+        """Answer a request that the site `takes`, from that address."""
+        return self._guarded(self._answer(request, store, address))
+
+    def failure(self, request: HTTPRequest, told: HTTPResponse) -> HTTPResponse:
+        """The page that takes the place of one that failed, told in JSON before."""
+        session = self.sign_in.session(request.headers, now=self.now())
+        page = self.pages.failure(request, told.status, session=session)
+        wait = {"Retry-After": told.header("retry-after")}
+        headers = {name: value for name, value in wait.items() if value is not None}
+        return self._guarded(attrs.evolve(page, headers={**page.headers, **headers}))
+
+    def _guarded(self, response: HTTPResponse) -> HTTPResponse:
+        """A response with what browsers are to know of it."""
         policy = _POLICY
         if self.report_uri:
             policy += f"; report-uri {self.report_uri}"

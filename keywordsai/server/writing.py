@@ -26,7 +26,7 @@ from keywordsai.server.newlogs import PostedLog
 from keywordsai.server.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["WriterProcess", "main"]
 
@@ -37,6 +37,7 @@ _PROGRAM = (
 )
 _LENGTH = 8  # bytes, before each message
 _LONGEST_END = 10.0  # seconds
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ENDED = (OSError, EOFError, ValueError)  # of a pipe to a process that is gone
 _ALONE = "the server stores logs without a process of its own for it"
 
@@ -86,12 +87,12 @@ class WriterProcess:
         self._is_ready = self._is_closed = False
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = subprocess.Popen(  # noqa: S603  this very interpreter
-                [sys.executable, "-c", _PROGRAM, *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in a terminal is for the server alone
-            )
+            with _signals_blocked():
+                self._process = subprocess.Popen(  # noqa: S603  this very interpreter
+                    [sys.executable, "-c", _PROGRAM, *sys.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
         except OSError as error:
             _log.warning("%s: %s", _ALONE, error.strerror)
             return
@@ -100,11 +101,6 @@ class WriterProcess:
             target=self._begin, args=(url,), name="keywordsai-writer", daemon=True
         )
         self._beginning.start()
-
-    @property
-    def pid(self) -> int | None:
-        """The process that stores logs now; None if it is this one."""
-        return self._process.pid if self._process and self._is_ready else None
 
     def _begin(self, url: str) -> None:
         """Wait until it is ready, which takes as long as a Python takes to start."""
@@ -154,6 +150,23 @@ class WriterProcess:
         self._channel.source.close()
 
 
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """A process that begins meanwhile never gets the signals that end a server.
+
+    They may be sent to both, by Ctrl-C or by a service manager; but the server has
+    logs in hand, and ends this process itself when those are stored.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _channel_to(process: subprocess.Popen[bytes]) -> _Channel:
     if process.stdout is None or process.stdin is None:  # for the type checker
         raise ValueError
@@ -162,8 +175,7 @@ def _channel_to(process: subprocess.Popen[bytes]) -> _Channel:
 
 def main() -> None:
     """Store what comes over standard input, until it ends."""
-    # A service manager's signal is meant for the server, which ends this in time.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:  # on Windows, where none can be blocked
         signal.signal(number, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as sink:
         os.dup2(2, 1)  # whatever prints must not get between the answers

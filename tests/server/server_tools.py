@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -17,6 +18,7 @@ import attrs
 from keywordsai.server.intake import Intake
 from keywordsai.server.store import Store
 
+NOT_NOW = {"detail": "The server's database cannot be used now; try again"}
 DEADLINE = 20.0  # seconds that anything may take before a test gives up
 KEY = "a-made-up-key"
 
@@ -88,6 +90,17 @@ def until(condition):
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.005)
     return value
+
+
+def children(pid):
+    """The processes that a process has started and that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it is gone by now
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def clean_environment(**extra):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from server_tools import call, create
+from server_tools import call, create, listed
 
 from keywordsai.server.app import serve_in_thread
 
@@ -66,6 +68,33 @@ def test_with_keys_it_leads_to_the_form(url, path):
         .replace("&amp;", "&")
         == asked
     )
+
+
+def test_a_browser_that_is_lost_is_shown_where_the_pages_are(open_url, url):
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = call(f"{open_url}/settings", key=None, headers=browser)
+    assert page.status == 404
+    assert b"There is no such page" in page.body
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert call(f"{open_url}/settings", key=None).json == {"detail": "Not found"}
+    listed = call(f"{open_url}/request-logs/list", headers=browser)
+    assert listed.json["count"] == 1
+    assert call(f"{url}/settings", key=None, headers=browser).status == 303
+
+
+def test_a_page_that_fails_is_a_page(sqlite_file):
+    with serve_in_thread(database=sqlite_file) as url:
+        create(url, {"n": 1})
+        path = sqlite_file.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("DROP TABLE log_bodies")
+        for where in ("/", "/logs"):
+            page = call(url + where, key=None)
+            assert (page.status, page.headers["Retry-After"]) == (500, None)
+            assert page.headers["Content-Type"].startswith("text/html")
+            assert b"its own log says why" in page.body
+            assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert call(f"{url}/request-logs/list").json["error_code"] == "INTERNAL_ERROR"
 
 
 def test_a_key_opens_it_and_signing_out_closes_it(url):
@@ -264,3 +293,17 @@ def test_a_strange_path_leads_nowhere_else(url, path):
     answer = call(url + path, key=None)
     assert answer.headers.get("Location", "/sign-in").startswith(("/sign-in", "/logs"))
     assert not answer.headers.get("Location", "").startswith("//")
+
+
+def test_of_a_long_name_the_pages_show_the_start():
+    name = "model-" + "x" * 300
+    with serve_in_thread() as url:
+        create(url, {"model": name, "customer_identifier": name})
+        for path in ("/logs", "/overview"):
+            shown = call(url + path, key=None).body.decode()
+            assert shown.count("x…<") == 2
+            assert "\uffff" not in shown
+            assert name[:200] not in shown
+        assert (
+            name in call(f"{url}/logs/{listed(url)['results'][0]['id']}").body.decode()
+        )

@@ -9,6 +9,7 @@ import math
 from datetime import datetime
 from typing import Any
 
+from keywordsai.server.indexing import MARK
 from keywordsai.server.times import format_time, to_microseconds
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "count",
     "duration",
     "exact",
+    "excerpt",
     "iso",
     "money",
     "percent",
@@ -46,6 +48,17 @@ def _number(value: Any) -> float | None:
 def _calendar(microseconds: int) -> str:
     """The instant, or the nearest that has a year: a span may reach beyond."""
     return format_time(min(max(microseconds, _FIRST), _LAST))
+
+
+def excerpt(text: str) -> str:
+    """A text as an index has it: of a long one the start, which says that it is.
+
+    Example:
+        >>> excerpt("gpt-4o")
+        'gpt-4o'
+    """
+    start, cut, _ = text.partition(MARK)
+    return f"{start}…" if cut else start
 
 
 def iso(microseconds: int) -> str:

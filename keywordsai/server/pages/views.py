@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -15,6 +16,7 @@ import attrs
 
 from keywordsai.server.answers import Refusal
 from keywordsai.server.bodies import read_json
+from keywordsai.server.indexing import MARK
 from keywordsai.server.pages.assets import asset, asset_url
 from keywordsai.server.pages.charts import charts_of
 from keywordsai.server.pages.conversation import FIRST, conversation_of
@@ -118,6 +120,24 @@ class Pages:
                 **common,
             )
 
+    def failure(
+        self, request: HTTPRequest, status: int, *, session: Viewer
+    ) -> HTTPResponse:
+        """The page that says that another cannot be made now."""
+        later = status == HTTPStatus.SERVICE_UNAVAILABLE
+        return render(
+            "error.html",
+            status=status,
+            title="This page cannot be shown now",
+            message="The server's database cannot be used now."
+            if later
+            else "The server failed, and its own log says why.",
+            advice="Reload this page in a moment." if later else "Go on from the logs.",
+            path=urlsplit(request.url).path,
+            session=session,
+            query="",
+        )
+
     def _logs(
         self, store: PageStore, query: str, common: dict[str, Any], base: str
     ) -> HTTPResponse:
@@ -145,7 +165,9 @@ class Pages:
             "logs.html",
             filters=filters,
             rows=rows,
-            models=sorted({row.model for row in rows if row.model}),
+            models=sorted(
+                {it.model for it in rows if it.model and MARK not in it.model}
+            ),
             newer=filters.query(after=rows[0].id) if rows and not newest else None,
             older=filters.query(before=rows[-1].id) if rows and older else None,
             live=not filters.before and not filters.after and not filters.end,
