@@ -144,7 +144,9 @@ def text_of(value: Any) -> str | None:
 
 def clamp(value: int) -> int:
     """The integer, or the nearest one a column can hold."""
-    return max(-_LARGEST_INTEGER - 1, min(_LARGEST_INTEGER, value))
+    if -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:  # nearly always
+        return value
+    return _LARGEST_INTEGER if value > 0 else -_LARGEST_INTEGER - 1
 
 
 def as_float(value: Any) -> float | None:
