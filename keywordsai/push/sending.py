@@ -36,24 +36,17 @@ class Pushed:
     Attributes:
         delivered: Logs the service took.
         refused: Logs it refused for good, each with its id and the reason.
-        failed: Logs that it did not take, and may take another time.
         trouble: Why it ended early; empty if it did not.
     """
 
     delivered: int = 0
     refused: list[tuple[str, str]] = attrs.field(factory=list)
-    failed: int = 0
     trouble: str = ""
 
     @property
-    def is_heard(self) -> bool:
-        """Whether the service took a log or refused one: it is there, and at work."""
-        return bool(self.delivered or self.refused)
-
-    @property
     def through(self) -> int:
-        """How many came to an end, whichever."""
-        return self.delivered + len(self.refused) + self.failed
+        """How many the service took or refused; with one of them, it is at work."""
+        return self.delivered + len(self.refused)
 
 
 class Sender:
@@ -95,7 +88,7 @@ class Sender:
             async for log in self._logs(wanted, most):
                 in_flight.add(asyncio.create_task(self._one(log)))
                 # The next ones wait until the first is through.
-                room = _AT_ONCE if self.pushed.is_heard else 1
+                room = _AT_ONCE if self.pushed.through else 1
                 while len(in_flight) >= room:
                     in_flight = await self._some(in_flight)
                 if self.pushed.trouble:
@@ -164,8 +157,7 @@ class Sender:
             self._in_a_row = 0
             self._ended.append(Ended(log.id, REFUSED, outcome.status, words))
         else:
-            pushed.failed += 1
             self._in_a_row += 1
-            hopeless = found is Verdict.KEY_REFUSED or not pushed.is_heard
+            hopeless = found is Verdict.KEY_REFUSED or not pushed.through
             if hopeless or self._in_a_row >= _IN_A_ROW:
                 pushed.trouble = pushed.trouble or str(outcome)

@@ -174,14 +174,14 @@ def test_a_service_that_goes_down_half_way(target, push, database, monkeypatch):
     given(database, 200)
     taken = [None] * 30
 
-    def is_heard(pushed):  # asked before each log: the service goes down meanwhile
+    def through(pushed):  # asked before each log: the service goes down meanwhile
         if taken and pushed.delivered:
             taken.pop()
             if not taken:
                 fault(target, "503")
-        return bool(pushed.delivered)
+        return pushed.delivered
 
-    monkeypatch.setattr("keywordsai.push.sending.Pushed.is_heard", property(is_heard))
+    monkeypatch.setattr("keywordsai.push.sending.Pushed.through", property(through))
     code, out, err = push()
     assert (code, err) == (1, "keywordsai: 503: A fault on demand: 503\n")
     numbers = re.findall(r"Delivered (\d+), refused 0, left (\d+)\.", out)[0]
