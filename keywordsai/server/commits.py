@@ -51,7 +51,8 @@ class GroupCommit:
 
         Raises:
             ClosedError: After `close`.
-            Exception: Whatever storing raised; the log is not stored then.
+            StoreUncertain: It may be stored, or not.
+            Exception: Whatever else storing raised; the log is not stored then.
         """
         return (await self.add_all([log]))[0]
 
@@ -71,8 +72,12 @@ class GroupCommit:
         return await future
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        working = loop.run_in_executor(self._thread, self._work, loop)
-        working.add_done_callback(self._ended)
+        try:
+            working = loop.run_in_executor(self._thread, self._work, loop)
+        except Exception as error:  # noqa: BLE001  whoever waits raises it
+            self._fail(error)
+        else:
+            working.add_done_callback(self._ended)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread: store all that waits, without a turn of the event loop."""
@@ -82,11 +87,22 @@ class GroupCommit:
             loop.call_soon_threadsafe(self._tell, batch)
 
     def _ended(self, working: asyncio.Future[None]) -> None:
-        working.result()
-        if self._waiting:  # it came as the thread ended
+        error = working.exception()
+        if error is not None:
+            self._fail(error)
+        elif self._waiting:  # it came as the thread ended
             self._begin(working.get_loop())
         else:
             self._idle.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """Nobody stores what waits."""
+        self._waiting.clear()
+        futures, self._futures = list(self._futures.values()), {}
+        self._idle.set()
+        for future in futures:
+            if not future.done():
+                future.set_exception(RuntimeError(type(error).__name__))
 
     def _tell(self, batch: Sequence[Group]) -> None:
         for group in batch:

@@ -50,6 +50,7 @@ _POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 _SQLITE_FULL = ("database or disk is full", "disk I/O error")
 _SQLITE_LOCKED = "database is locked"
 _POSTGRESQL_FULL = "53100"
+_POSTGRESQL_LOST = ("08", "57P0")
 
 
 class StoreFull(Exception):
@@ -79,6 +80,15 @@ class Engines:
     writer: sa.Engine
     reader: sa.Engine
     shared: bool = False
+
+    def is_file(self) -> bool:
+        """Whether it is a file of SQLite that others can open by the same URL."""
+        if self.writer.dialect.name != "sqlite" or self.shared:
+            return False
+        with self.reader.connect() as connection:
+            listed = connection.exec_driver_sql("PRAGMA database_list")
+            path = next(row[2] for row in listed if row[1] == "main")
+        return Path(path or "").is_file()  # of memory it is nothing, or made up
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -199,9 +209,21 @@ def telling_full() -> Iterator[None]:
 
 def is_of_database(error: Exception) -> bool:
     """Whether storing failed whatever the logs: others would only wait as long."""
-    if isinstance(error, sa.exc.DBAPIError):  # without a statement: not connected
-        return error.statement is None or str(error.orig) == _SQLITE_LOCKED
+    if isinstance(error, sa.exc.DBAPIError):
+        return _is_lost(error) or str(error.orig) == _SQLITE_LOCKED
     return isinstance(error, StoreFull | StoreUncertain | sa.exc.TimeoutError)
+
+
+def _is_lost(error: sa.exc.DBAPIError) -> bool:
+    """Whether there is no connection, or none any more."""
+    if error.statement is None or error.connection_invalidated:
+        return True
+    if not type(error.orig).__module__.startswith("psycopg"):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # the server itself said nothing
+        return isinstance(error, sa.exc.OperationalError)
+    return str(state).startswith(_POSTGRESQL_LOST)
 
 
 def _is_full(error: sa.exc.DBAPIError) -> bool:

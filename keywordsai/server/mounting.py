@@ -219,7 +219,9 @@ class LogServer:
             return await self._trouble.around(request, self._handle)
         if FAULTS_PATH.fullmatch(path):
             return await self._trouble.control(request)
-        if self._site is not None and self._site.takes(head_of(request)):
+        if self._site is not None and self._site.takes(
+            request.method, path, request.headers
+        ):
             return await self._show(self._site, request)
         return await self._handle(request)
 

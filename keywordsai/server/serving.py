@@ -92,7 +92,7 @@ async def serving(
         raise
     writer: WriterProcess | None = None
     try:
-        if own_writer and not store.in_memory:
+        if own_writer and store.is_open_to_others():
             writer = WriterProcess(options.database, store)
         window = options.window
         handler = Handler(

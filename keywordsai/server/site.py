@@ -18,7 +18,7 @@ from keywordsai.server.signin import Session, SignIn, local_path
 from keywordsai.transport.base import HTTPRequest, HTTPResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from keywordsai.server.store import Store
 
@@ -84,13 +84,12 @@ class Site:
         """Whether the path is that of a page, be there one or not."""
         return path in _PATHS or path.startswith(_FOLDERS)
 
-    def takes(self, request: HTTPRequest) -> bool:
+    def takes(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a page is the answer: a browser that is lost gets one too."""
-        path = urlsplit(request.url).path
         if self.has(path):
             return True
-        wants_page = "text/html" in header(request.headers, "accept")
-        return request.method == "GET" and wants_page and find_route(path) is None
+        lost = method in {"GET", "HEAD"} and find_route(path) is None
+        return lost and "text/html" in header(headers, "accept")
 
     def is_open_to(self, request: HTTPRequest) -> bool:
         """Whether the sender may see what pages show."""

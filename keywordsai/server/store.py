@@ -261,6 +261,10 @@ class Store:
         with telling_full(), self._turn, self._writer.begin() as connection:
             yield connection
 
+    def is_open_to_others(self) -> bool:
+        """Whether another process finds the same logs by the same URL."""
+        return self._writer.dialect.name != "sqlite" or self._engines.is_file()
+
     @property
     def in_memory(self) -> bool:
         """Whether all of it is gone once it is closed."""

@@ -4,6 +4,7 @@ Python runs one thread at a time, so what a log is found by is worked out, and
 stored, beside the event loop only in another process. It is sent what was posted
 over its standard input, stores it, and says under which ids. It ends when that
 input does: it outlives its server by no more than the logs that it has in hand.
+On Windows there is none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import threading
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
+from sqlalchemy.exc import StatementError
 
 from keywordsai.errors import ConfigurationError
 from keywordsai.server.engines import StoreUncertain
@@ -30,15 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["WriterProcess", "main"]
 
-# It looks for modules where this process does, and not in the folder it runs in.
+# It looks for modules where this process does, and not in the folder it runs in. Its
+# answers have a pipe of their own: anything may print as a Python starts.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1:]; "
-    "from keywordsai.server.writing import main; main()"
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from keywordsai.server.writing import main; main(int(sys.argv[1]))"
 )
+_MARK = "_KEYWORDSAI_WRITER"  # in its environment: it has no writer of its own
 _LENGTH = 8  # bytes, before each message
 _LONGEST_END = 10.0  # seconds
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ENDED = (OSError, EOFError, ValueError)  # of a pipe to a process that is gone
 _ALONE = "the server stores logs without a process of its own for it"
 
 _log = logging.getLogger("keywordsai.server")
@@ -52,7 +54,11 @@ class _Channel:
     sink: IO[bytes]
 
     def send(self, message: Any) -> None:
-        """Send a message; blocks while nobody reads."""
+        """Send a message, the whole of it.
+
+        Raises:
+            OSError: The other process is gone, and has not read it.
+        """
         raw = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         self.sink.write(len(raw).to_bytes(_LENGTH, "big"))
         self.sink.write(raw)
@@ -73,6 +79,12 @@ class _Channel:
             raise EOFError
         return raw
 
+    def close(self) -> None:
+        """Close both ends, whatever waits to be sent."""
+        for stream in (self.sink, self.source):
+            with contextlib.suppress(OSError):
+                stream.close()
+
 
 class WriterProcess:
     """Stores logs by another process; by this one while there is no other.
@@ -86,17 +98,13 @@ class WriterProcess:
         self._store = store
         self._is_ready = self._is_closed = False
         self._process: subprocess.Popen[bytes] | None = None
+        if not _can_start():
+            return
         try:
-            with _signals_blocked():
-                self._process = subprocess.Popen(  # noqa: S603  this very interpreter
-                    [sys.executable, "-c", _PROGRAM, *sys.path],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                )
+            self._process, self._channel = _start()
         except OSError as error:
             _log.warning("%s: %s", _ALONE, error.strerror)
             return
-        self._channel = _channel_to(self._process)
         self._beginning = threading.Thread(
             target=self._begin, args=(url,), name="keywordsai-writer", daemon=True
         )
@@ -108,7 +116,7 @@ class WriterProcess:
             # Not as an argument: the URL may hold a password.
             self._channel.send(url)
             self._is_ready = self._channel.receive()
-        except _ENDED:
+        except (OSError, EOFError):
             if not self._is_closed:
                 _log.warning("%s: it ended as it began", _ALONE)
 
@@ -124,22 +132,36 @@ class WriterProcess:
             self._channel.send(
                 [(it.id, it.arrived, it.body, it.idempotency) for it in posted]
             )
+        except OSError:
+            self._lose()
+            return self._store.add_posted(posted)
+        try:
             stored = self._channel.receive()
-        except _ENDED as error:
-            self._is_ready = False
-            _log.warning("%s: it ended", _ALONE)
+        except (OSError, EOFError) as error:
+            self._lose()
             raise StoreUncertain from error
         if isinstance(stored, Exception):
             raise stored
         ids: list[str] = stored
         return ids
 
+    def _lose(self) -> None:
+        """Go on without it."""
+        self._is_ready = False
+        _log.warning("%s: it ended", _ALONE)
+        self._end()
+
     def close(self) -> None:
         """Have the other process end, and wait for it. Closing twice is fine."""
         self._is_closed, self._is_ready = True, False
+        if self._process is not None:
+            self._end()
+            self._beginning.join()
+
+    def _end(self) -> None:
         if self._process is None:
             return
-        with contextlib.suppress(*_ENDED):
+        with contextlib.suppress(OSError):
             self._channel.sink.close()
         try:
             self._process.wait(_LONGEST_END)
@@ -147,7 +169,40 @@ class WriterProcess:
             self._process.kill()
             self._process.wait()
         self._beginning.join()
-        self._channel.source.close()
+        self._channel.close()
+
+
+def _can_start() -> bool:
+    """Whether this interpreter can be started once more, to run what it is told.
+
+    Of a program that was frozen into one file it is that program.
+    """
+    frozen = getattr(sys, "frozen", False)
+    return (
+        os.name == "posix"
+        and bool(sys.executable)
+        and not (frozen or _MARK in os.environ)
+    )
+
+
+def _start() -> tuple[subprocess.Popen[bytes], _Channel]:
+    source, answers = os.pipe()
+    try:
+        with _signals_blocked():
+            process = subprocess.Popen(  # noqa: S603  this very interpreter
+                [sys.executable, "-c", _PROGRAM, str(answers), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[answers],
+                env={**os.environ, _MARK: "1"},
+            )
+    except BaseException:
+        os.close(source)
+        raise
+    finally:
+        os.close(answers)
+    sink: Any = process.stdin
+    return process, _Channel(os.fdopen(source, "rb"), sink)
 
 
 @contextlib.contextmanager
@@ -157,31 +212,26 @@ def _signals_blocked() -> Iterator[None]:
     They may be sent to both, by Ctrl-C or by a service manager; but the server has
     logs in hand, and ends this process itself when those are stored.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    ending = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _channel_to(process: subprocess.Popen[bytes]) -> _Channel:
-    if process.stdout is None or process.stdin is None:  # for the type checker
-        raise ValueError
-    return _Channel(process.stdout, process.stdin)
+def main(answers: int) -> None:
+    """Store what comes over standard input, until that ends.
 
-
-def main() -> None:
-    """Store what comes over standard input, until it ends."""
-    for number in _SIGNALS:  # on Windows, where none can be blocked
-        signal.signal(number, signal.SIG_IGN)
-    with os.fdopen(os.dup(1), "wb") as sink:
-        os.dup2(2, 1)  # whatever prints must not get between the answers
-        channel = _Channel(sys.stdin.buffer, sink)
-        with contextlib.suppress(EOFError, BrokenPipeError):
-            _serve(channel)
+    Args:
+        answers: The file descriptor to write answers to.
+    """
+    # The server may be gone in the middle of anything, then of closing the pipe too.
+    with (
+        contextlib.suppress(EOFError, BrokenPipeError),
+        os.fdopen(answers, "wb") as sink,
+    ):
+        _serve(_Channel(sys.stdin.buffer, sink))
 
 
 def _serve(channel: _Channel) -> None:
@@ -204,5 +254,8 @@ def _stored(store: Store, sent: list[tuple[str, int, str, str | None]]) -> Any:
     ]
     try:
         return store.add_posted(posted)
+    except StatementError as error:
+        error.params = None  # they are the logs
+        return error
     except Exception as error:  # noqa: BLE001  whoever waits raises it
         return error
