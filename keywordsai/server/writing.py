@@ -154,9 +154,7 @@ class WriterProcess:
     def close(self) -> None:
         """Have the other process end, and wait for it. Closing twice is fine."""
         self._is_closed, self._is_ready = True, False
-        if self._process is not None:
-            self._end()
-            self._beginning.join()
+        self._end()
 
     def _end(self) -> None:
         if self._process is None:

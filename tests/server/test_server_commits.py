@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -201,6 +202,28 @@ def test_no_create_waits_for_a_list(database):
     finally:
         go_on.set()
         store.close()
+
+
+@pytest.mark.parametrize("where", ["start", "thread"])
+def test_without_a_thread_nobody_waits_for_ever(monkeypatch, where):
+    def add(new):
+        raise SystemExit
+
+    async def main():
+        commits = GroupCommit(add)
+        if where == "start":
+            monkeypatch.setattr(
+                commits._thread, "submit", Mock(side_effect=MemoryError)
+            )
+        for _ in range(2):
+            adding = asyncio.gather(
+                *(commits.add(n) for n in range(3)), return_exceptions=True
+            )
+            errors = await asyncio.wait_for(adding, DEADLINE)
+            assert [type(error) for error in errors] == [RuntimeError] * 3
+        await asyncio.wait_for(commits.close(), DEADLINE)
+
+    asyncio.run(main())
 
 
 def test_a_closed_committer_takes_no_more():

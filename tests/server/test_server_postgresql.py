@@ -12,11 +12,18 @@ from databases import refuse_poison
 from server_tools import NOT_NOW, call, create, listed, serving, until
 
 from keywordsai.errors import ConfigurationError
-from keywordsai.server.engines import connect, parse_url, shown
+from keywordsai.server.engines import (
+    connect,
+    copy_rows,
+    is_of_database,
+    parse_url,
+    shown,
+)
 from keywordsai.server.ids import IdSource
 from keywordsai.server.indexing import index_of
 from keywordsai.server.newlogs import NewLog
 from keywordsai.server.store import Store
+from keywordsai.server.tables import counts
 
 new_id = IdSource()
 
@@ -52,6 +59,33 @@ def test_it_goes_on_after_the_database_was_restarted(postgresql, on_postgresql):
         postgresql.start()
         create(url, {"n": 3})
         until(lambda: listed(url)["count"] == 2)
+
+
+def test_a_connection_that_is_cut_is_no_fault_of_the_logs(on_postgresql):
+    store = Store.open(on_postgresql)
+    cut = sa.text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    def written(connection):
+        connection.execute(sa.text("INSERT INTO log_counts VALUES (1, 1, 1, 1, 1)"))
+
+    def copied(connection):
+        copy_rows(connection, counts, [(hour, 1, 1, 1, 1) for hour in range(30)])
+
+    def cut_before(write):
+        with store.writing() as connection:
+            connection.execute(sa.text("SELECT 1"))
+            with store.reading() as other:
+                other.execute(cut)
+            write(connection)
+
+    for write in (written, copied):
+        with pytest.raises(sa.exc.DBAPIError) as raised:
+            cut_before(write)
+        assert is_of_database(raised.value)
+    store.close()
 
 
 def test_many_stores_agree_on_one_log_for_each_digest(on_postgresql):

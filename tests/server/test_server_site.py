@@ -307,3 +307,10 @@ def test_of_a_long_name_the_pages_show_the_start():
         assert (
             name in call(f"{url}/logs/{listed(url)['results'][0]['id']}").body.decode()
         )
+
+
+@pytest.mark.parametrize("name", ["[", "a]b", "a/b"])
+def test_its_health_is_told_under_any_name(open_url, name):
+    assert call(f"{open_url}/healthz", headers={"Host": name}).status == 200
+    page = call(f"{open_url}/logs", headers={"Host": name}, key=None)
+    assert page.status == 403

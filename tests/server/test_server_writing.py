@@ -9,6 +9,8 @@ import logging
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -109,25 +111,67 @@ def test_until_it_is_there_logs_are_stored_here(database, monkeypatch):
         store.close()
 
 
+def stores_by_itself(writer):
+    logs = posted({"n": 1})
+    assert writer.add_posted(logs) == [logs[0].id]
+    assert not writer._is_ready
+    writer.close()
+    writer._store.close()
+    return True
+
+
 @pytest.mark.parametrize("program", ["import sys; sys.exit(3)", None])
 def test_where_there_is_none_logs_are_stored_here(
-    database, monkeypatch, caplog, program
+    sqlite_file, monkeypatch, caplog, program
 ):
     if program is None:
-        monkeypatch.setattr(writing.sys, "executable", "/no/such/python")
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
     else:
         monkeypatch.setattr(writing, "_PROGRAM", program)
-    store = Store.open(database)
     with caplog.at_level(logging.WARNING, "keywordsai.server"):
-        writer = WriterProcess(database, store)
+        writer = WriterProcess(sqlite_file, Store.open(sqlite_file))
         until(lambda: ALONE in caplog.text)
-    try:
+    assert stores_by_itself(writer)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("executable", [None, "", "frozen", "writer"])
+def test_no_program_but_python_is_started_as_a_writer(
+    sqlite_file, monkeypatch, executable
+):
+    """A frozen program would start itself: a server, which would start another."""
+    if executable == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    elif executable == "writer":
+        monkeypatch.setenv(writing._MARK, "1")
+    else:
+        monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert stores_by_itself(WriterProcess(sqlite_file, Store.open(sqlite_file)))
+
+
+def test_it_begins_whatever_is_printed_before(sqlite_file, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("print('hello', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with at_work(sqlite_file) as (_, writer):
         logs = posted({"n": 1})
         assert writer.add_posted(logs) == [logs[0].id]
-    finally:
-        writer.close()
-        store.close()
-    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite:///file:/kept?vfs=memdb&uri=true",
+    ],
+)
+def test_memory_of_whatever_name_is_written_by_the_server(url):
+    with serving(url) as (process, base):
+        made = create(base, {"n": 1})
+        assert [row["id"] for row in listed(base)["results"]] == [made]
+        assert not children(process.pid)
+        create(base, {"n": 2})
+        assert listed(base)["count"] == 2
 
 
 def test_one_that_cannot_open_the_database_says_why(tmp_path, capfd, caplog):
@@ -153,10 +197,18 @@ def test_one_that_is_killed_leaves_what_it_had_in_hand_uncertain(database, caplo
         writer._process.kill()
         with pytest.raises(StoreUncertain, match="not known"):
             adding.result(DEADLINE)
-    logs = posted({"n": 2})
-    assert writer.add_posted(logs) == [logs[0].id]
-    writer.close()
-    store.close()
+    assert writer._process.returncode == -signal.SIGKILL  # no zombie
+    assert stores_by_itself(writer)
+    assert caplog.text.count(ALONE) == 1
+
+
+def test_when_one_is_gone_what_it_was_not_given_is_stored_here(database, caplog):
+    writer = WriterProcess(database, Store.open(database))
+    writer._beginning.join(DEADLINE)
+    assert writer._is_ready
+    writer._process.kill()
+    writer._process.wait()
+    assert stores_by_itself(writer)
     assert caplog.text.count(ALONE) == 1
 
 
@@ -199,6 +251,25 @@ def test_a_server_goes_on_when_its_writer_is_killed_under_load(database):
     assert code == 0
     assert said.count(ALONE) == 1
     assert "Traceback" not in said
+
+
+def test_it_ends_without_a_word_when_its_server_is_killed_at_work(database):
+    for _ in range(3):
+        with serving(database) as (process, url), ThreadPoolExecutor(8) as pool:
+            writer_of(process)
+            made = []
+
+            def keep_creating(url=url, made=made):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    while True:  # until it is gone
+                        made.append(create(url, {"n": 1}))
+
+            running = [pool.submit(keep_creating) for _ in range(8)]
+            until(lambda made=made: len(made) > 100)
+            process.kill()
+            for future in running:
+                future.result(DEADLINE)
+            assert process.communicate(timeout=DEADLINE)[1] == ""
 
 
 def test_it_ends_with_its_server_however_that_ends(database):
