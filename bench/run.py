@@ -54,8 +54,8 @@ FULL_DELIVERY = delivery.Amount(
 QUICK_DELIVERY = delivery.Amount(
     rounds=5, long_rounds=1, seconds=2, delivered=5_000, pending=20_000
 )
-FULL_SERVER = server.Amount(rounds=5, creates=20_000, bulks=60)
-QUICK_SERVER = server.Amount(rounds=1, creates=4000, bulks=10)
+FULL_SERVER = server.Amount(rounds=5, creates=20_000, bulks=60, kept=1_000_000)
+QUICK_SERVER = server.Amount(rounds=1, creates=4000, bulks=10, kept=50_000)
 _SECTIONS = ("create", "encoding", "import", *delivery.SECTIONS, *server.SECTIONS)
 _SETTINGS = ("keywordsai_", "keywords_ai_", "respan_", "otel_")
 _OF_NETWORKS = ("_proxy", "_ca_bundle", "ssl_cert_file", "ssl_cert_dir")

@@ -40,11 +40,13 @@ class Amount:
         rounds: Of what takes seconds.
         creates: Logs of one round, one a request.
         bulks: Requests of one round, 500 logs each.
+        kept: Logs in the database that is read.
     """
 
     rounds: int
     creates: int
     bulks: int
+    kept: int
 
 
 @attrs.frozen
@@ -172,10 +174,17 @@ def _memory(amount: Amount) -> Iterable[Row]:
         )
 
 
+def _reading(amount: Amount) -> Iterable[Row]:
+    import server_store  # noqa: PLC0415  SQLAlchemy, of which the floor has no need
+
+    yield from server_store.rows(amount.kept)
+
+
 SECTIONS: dict[str, Callable[[Amount], Iterable[Row]]] = {
     "server-create": _create,
     "server-bulk": _bulk,
     "server-memory": _memory,
+    "server-reading": _reading,
 }
 
 
