@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerOptions", "running", "serve_in_thread", "serving"]
 
+_TURNS = 5  # of the event loop: it takes two from an accept to a connection
+
 
 def _reason(error: OSError | OverflowError) -> str:
     """Why there is no listening, without the words asyncio puts around it."""
@@ -68,6 +70,21 @@ async def _bind(host: str, port: int) -> asyncio.Server:
 def _site(options: ServerOptions) -> Site:
     """The pages of a server with these options."""
     return Site(pages=Pages(), sign_in=SignIn(keys=options.api_keys))
+
+
+async def _end(runner: web.AppRunner, listening: Sequence[socket.socket]) -> None:
+    """Stop, and leave no connection open."""
+    loop = asyncio.get_running_loop()
+    # Of a connection that was accepted just before a server is closed, asyncio makes
+    # half a transport (up to Python 3.11 at least), which nobody closes.
+    for sock in listening:
+        with contextlib.suppress(NotImplementedError):  # on Windows
+            loop.remove_reader(sock)
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    await runner.cleanup()
+    for sock in listening:
+        sock.close()  # on which it may never have listened
 
 
 @contextlib.asynccontextmanager
@@ -111,10 +128,11 @@ async def serving(
         )
         runner = server.runner()
         await runner.setup()
+        listening = [sock.dup() for sock in addresses.sockets]
         try:
             with _told(host, port):
-                for sock in addresses.sockets:
-                    await web.SockSite(runner, sock.dup()).start()
+                for sock in listening:
+                    await web.SockSite(runner, sock).start()
             addresses.close()  # lest they go on listening while the others close
             address, bound = runner.addresses[0][:2]
             yield (
@@ -123,7 +141,7 @@ async def serving(
                 else (f"http://{address}:{bound}")
             )
         finally:
-            await runner.cleanup()
+            await _end(runner, listening)
     finally:
         addresses.close()
         if writer is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -283,3 +286,17 @@ def test_one_log_that_cannot_be_stored_does_not_take_others_with_it():
     assert (first, last) == ("id of a", "id of b")
     assert isinstance(poison, ValueError)
     assert batches == [["a", "poison", "b"], ["a"], ["poison"], ["b"]]
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_at_the_very_end_is_not_left_waiting(turns):
+    async def main():
+        async with running(port=0, database="sqlite://") as url:
+            late = socket.create_connection(("127.0.0.1", urlsplit(url).port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        late.settimeout(DEADLINE)
+        with late, contextlib.suppress(ConnectionResetError):
+            assert await asyncio.to_thread(late.recv, 1) == b""
+
+    asyncio.run(main())
