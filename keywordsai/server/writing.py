@@ -116,7 +116,7 @@ class WriterProcess:
             # Not as an argument: the URL may hold a password.
             self._channel.send(url)
             self._is_ready = self._channel.receive()
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):  # the last of a pipe closed here
             if not self._is_closed:
                 _log.warning("%s: it ended as it began", _ALONE)
 

@@ -212,6 +212,14 @@ def test_when_one_is_gone_what_it_was_not_given_is_stored_here(database, caplog)
     assert caplog.text.count(ALONE) == 1
 
 
+def test_it_may_be_closed_before_it_began(sqlite_file, caplog):
+    for _ in range(5):
+        store = Store.open(sqlite_file)
+        WriterProcess(sqlite_file, store).close()
+        store.close()
+    assert not caplog.records
+
+
 def test_one_that_does_not_end_is_killed(database, monkeypatch):
     monkeypatch.setattr(writing, "_LONGEST_END", 0.05)
     store = Store.open(database)
