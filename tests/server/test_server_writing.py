@@ -28,7 +28,8 @@ from server_tools import (
 )
 
 from keywordsai.server import writing
-from keywordsai.server.engines import StoreFull, StoreUncertain
+from keywordsai.server.app import serve_in_thread
+from keywordsai.server.engines import StoreFull, StoreUncertain, is_of_database
 from keywordsai.server.intake import Intake
 from keywordsai.server.store import Store
 from keywordsai.server.writing import WriterProcess
@@ -213,7 +214,7 @@ def test_when_one_is_gone_what_it_was_not_given_is_stored_here(database, caplog)
 
 
 def test_it_may_be_closed_before_it_began(sqlite_file, caplog):
-    for _ in range(5):
+    for _ in range(2):
         store = Store.open(sqlite_file)
         WriterProcess(sqlite_file, store).close()
         store.close()
@@ -336,15 +337,28 @@ def test_changes_go_on_while_logs_are_stored(database):
         assert listed(url, page_size=1)["count"] == 40 * 200
 
 
-def test_a_locked_file_is_tried_again_later(sqlite_file):
-    with serving(sqlite_file) as (process, url):
-        writer_of(process)
+def test_a_locked_file_is_tried_again_later(sqlite_file, monkeypatch):
+    monkeypatch.setattr("keywordsai.server.engines._BUSY_TIMEOUT", 50)
+    with serve_in_thread(database=sqlite_file) as url:
         create(url, {"n": 1})
         path = sqlite_file.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
             answer = call(f"{url}/request-logs/create", "POST", {"n": 2})
             assert (answer.status, answer.json) == (503, NOT_NOW)
+            assert answer.headers["Retry-After"] == "2"
             holder.execute("ROLLBACK")
         create(url, {"n": 3})
         assert [row["n"] for row in listed(url, sort_by="id")["results"]] == [1, 3]
+
+
+def test_that_a_file_is_locked_is_told_by_the_other_process_too(sqlite_file):
+    with at_work(sqlite_file) as (store, writer):
+        with store.writing() as connection:
+            connection.exec_driver_sql(
+                "CREATE TRIGGER locked BEFORE INSERT ON logs "
+                "BEGIN SELECT RAISE(ABORT, 'database is locked'); END"
+            )
+        with pytest.raises(Exception, match="database is locked") as raised:
+            writer.add_posted(posted({"n": 1}))
+        assert is_of_database(raised.value)
