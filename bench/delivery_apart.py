@@ -110,7 +110,7 @@ def _memory(base: str, folder: str, logs: str) -> None:
         _wait_for_go()
         for _ in range(int(logs)):
             client.create(log)
-        time.sleep(_REST)
+        time.sleep(_REST)  # what is measured is memory at rest
         pending = client.stats().pending
         if pending != int(logs):
             raise RuntimeError(f"{pending} logs are pending, not {logs}")

@@ -139,7 +139,7 @@ def paced(put: Callable[[], object], rate: float, seconds: float) -> list[int]:
     for number in range(int(rate * seconds)):
         wait = begin + number / rate - time.perf_counter()
         if wait > 0:
-            time.sleep(wait)
+            time.sleep(wait)  # the rate is what is set, not how fast it can be
         taken += _times(put, 1)
     return taken
 

@@ -148,11 +148,11 @@ def _add_spool(
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "spool":
-        from keywordsai.spool.cli import run as run_spool  # noqa: PLC0415  as above
+        from keywordsai.spool.cli import run as run_spool  # noqa: PLC0415  slow
 
         return run_spool(options)
     if options.command == "push":
-        from keywordsai.push.cli import run as run_push  # noqa: PLC0415  as above
+        from keywordsai.push.cli import run as run_push  # noqa: PLC0415  slow
 
         return run_push(options)
     if options.command == "serve":

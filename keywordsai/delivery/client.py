@@ -131,12 +131,12 @@ class Delivery:
 
 def _act(steps: Generator[float, None, None]) -> None:
     for seconds in steps:
-        time.sleep(seconds)
+        time.sleep(seconds)  # for as long as `steps` wants to wait
 
 
 async def _aact(steps: Generator[float, None, None]) -> None:
     try:
         for seconds in steps:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # likewise
     finally:
         steps.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 # These have hooks for forks of their own, which go wrong if another thread brings them
 # in while a fork is under way; sending would import them in the middle of anything.
-import concurrent.futures.thread  # noqa: F401
-import logging  # noqa: F401
+import concurrent.futures.thread  # noqa: F401  to have been imported
+import logging  # noqa: F401  likewise
 import sys
 import time
 from collections.abc import Callable, Iterator

@@ -120,7 +120,7 @@ def _end_all() -> None:
             post.wake()
     for post in posts:
         for seconds in post.ending(deadline):
-            time.sleep(seconds)
+            time.sleep(seconds)  # until it looks again whether all is delivered
         post.outbox.flushers -= 1
 
 

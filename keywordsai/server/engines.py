@@ -81,10 +81,12 @@ class Engines:
     reader: sa.Engine
     shared: bool = False
 
-    def is_file(self) -> bool:
-        """Whether it is a file of SQLite that others can open by the same URL."""
-        if self.writer.dialect.name != "sqlite" or self.shared:
+    def is_open_to_others(self) -> bool:
+        """Whether another process finds the same logs by the same URL."""
+        if self.shared:
             return False
+        if self.writer.dialect.name != "sqlite":
+            return True
         with self.reader.connect() as connection:
             listed = connection.exec_driver_sql("PRAGMA database_list")
             path = next(row[2] for row in listed if row[1] == "main")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from keywordsai.server.bodies import read_json
 from keywordsai.server.hours import note_added
 from keywordsai.server.ids import seqs_of
 from keywordsai.server.inserts import insert_logs
-from keywordsai.server.newlogs import new_log
+from keywordsai.server.newlogs import PostedLog
 from keywordsai.server.tables import metadata
 
 __all__ = ["rebuild"]
@@ -37,16 +36,15 @@ def rebuild(connection: sa.Connection) -> None:
     while found := connection.execute(query.where(_old.c.id > last_id)).all():
         new, seqs = [], []
         for row in found:
-            log = new_log(
-                row.body,
-                read_json(row.body),
-                log_id=row.id,
-                now=row.created,
+            log = PostedLog(
+                id=row.id,
+                arrived=row.created,
+                body=row.body,
                 idempotency=row.idempotency,
             )
             # The ids of one millisecond often have the same seq: one after the other.
             last_seq = max(last_seq + 1, seqs_of(row.id)[0])
-            new.append(log)
+            new.append(log.ready())
             seqs.append(last_seq)
         insert_logs(connection, new, seqs)
         times = [log.timestamp for log in new]

@@ -263,7 +263,7 @@ class Store:
 
     def is_open_to_others(self) -> bool:
         """Whether another process finds the same logs by the same URL."""
-        return self._writer.dialect.name != "sqlite" or self._engines.is_file()
+        return self._engines.is_open_to_others()
 
     @property
     def in_memory(self) -> bool:

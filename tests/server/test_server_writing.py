@@ -11,9 +11,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 from server_tools import (
     DEADLINE,
     NOT_NOW,
@@ -84,15 +86,24 @@ def test_logs_are_stored_by_another_process(database, monkeypatch):
         assert writer.add_posted([first, again]) == [first.id, first.id]
 
 
-def test_what_went_wrong_is_raised_here_and_nothing_is_stored(sqlite_file):
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("database or disk is full", StoreFull),
+        ("database is locked", sa.exc.DBAPIError),
+    ],
+)
+def test_what_went_wrong_is_raised_here_and_nothing_is_stored(sqlite_file, said, kind):
     with at_work(sqlite_file) as (store, writer):
         with store.writing() as connection:
             connection.exec_driver_sql(
-                "CREATE TRIGGER full BEFORE INSERT ON logs WHEN new.model = 'full' "
-                "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+                "CREATE TRIGGER bad BEFORE INSERT ON logs WHEN new.model = 'bad' "
+                f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
             )
-        with pytest.raises(StoreFull, match="disk is full"):
-            writer.add_posted(posted({"n": 1}, {"model": "full"}))
+        with pytest.raises(kind, match=said.removeprefix("database or ")) as raised:
+            writer.add_posted(posted({"n": 1}, {"model": "bad"}))
+        assert is_of_database(raised.value)
+        assert getattr(raised.value, "params", None) is None  # they are the logs
         with pytest.raises(json.JSONDecodeError):
             writer.add_posted([*posted({"n": 2}), Intake().posted("no JSON", None)])
         good = posted({"n": 1})
@@ -188,13 +199,23 @@ def test_one_that_cannot_open_the_database_says_why(tmp_path, capfd, caplog):
     assert "Traceback" not in said
 
 
-def test_one_that_is_killed_leaves_what_it_had_in_hand_uncertain(database, caplog):
+def test_one_that_is_killed_leaves_what_it_had_in_hand_uncertain(
+    database, caplog, monkeypatch
+):
     store = Store.open(database)
     writer = WriterProcess(database, store)
     writer._beginning.join(DEADLINE)
     writer._process.send_signal(signal.SIGSTOP)
+    sent, receive = threading.Event(), writing._Channel.receive
+
+    def receive_and_tell(channel):
+        sent.set()
+        return receive(channel)
+
+    monkeypatch.setattr(writing._Channel, "receive", receive_and_tell)
     with ThreadPoolExecutor(1) as pool:
         adding = pool.submit(writer.add_posted, posted({"n": 1}))
+        assert sent.wait(DEADLINE)
         writer._process.kill()
         with pytest.raises(StoreUncertain, match="not known"):
             adding.result(DEADLINE)
@@ -350,15 +371,3 @@ def test_a_locked_file_is_tried_again_later(sqlite_file, monkeypatch):
             holder.execute("ROLLBACK")
         create(url, {"n": 3})
         assert [row["n"] for row in listed(url, sort_by="id")["results"]] == [1, 3]
-
-
-def test_that_a_file_is_locked_is_told_by_the_other_process_too(sqlite_file):
-    with at_work(sqlite_file) as (store, writer):
-        with store.writing() as connection:
-            connection.exec_driver_sql(
-                "CREATE TRIGGER locked BEFORE INSERT ON logs "
-                "BEGIN SELECT RAISE(ABORT, 'database is locked'); END"
-            )
-        with pytest.raises(Exception, match="database is locked") as raised:
-            writer.add_posted(posted({"n": 1}))
-        assert is_of_database(raised.value)
